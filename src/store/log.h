@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log with acknowledged readers: the heart of both programs (ARCHITECTURE.md).
+ *
+ * An append-only sequence of sealed, immutable, checksummed blocks.  A writer appends; each reader
+ * has a cursor and confirms the position up to which it is done; what every reader has confirmed
+ * may be freed.  Two homes with the same behaviour and one conformance suite: memory and disk.
+ *
+ * Blocks are opaque bytes with a small header: whose they are and which sequence numbers they
+ * hold.  The log knows neither flows nor protobuf.
+ *
+ * Positions: the log numbers its blocks 1, 2, 3 … in order of appending; "up to position p" means
+ * blocks 1 to p.  0 is before the first.
+ *
+ * Thread: any; each log has one leaf lock.  On disk, append() and sync() are one writer's.
+ */
+#ifndef FT_STORE_LOG_H
+#define FT_STORE_LOG_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/disk.h"
+#include "base/error.h"
+
+/* Largest block: a batch of 4096 events in its largest form stays below (wire/batch.h). */
+#define FT_LOG_BLOCK_SIZE_MAX ((size_t)1 << 20)
+
+/* Readers of one log, the agent's exporter or the collector's sinks. */
+#define FT_LOG_READERS_MAX 16
+#define FT_LOG_READER_NAME_SIZE 32
+
+/* What is known of a block without looking into it. */
+struct ft_block_info {
+    uint8_t agent_id[16];
+    uint8_t instance_id[16];
+    uint64_t first_seq;
+    uint32_t n_events;
+    int64_t time_ns; /* Sealed (agent) or received (collector). */
+};
+
+/* A reference to a block's bytes, which stay valid and unchanged until ft_block_release. */
+struct ft_block {
+    struct ft_block_info info;
+    uint64_t position;
+    const uint8_t *data;
+    size_t size;
+    void *owner_; /* The log's. */
+};
+
+struct ft_log;
+struct ft_log_reader;
+
+/* What happens at the bound. */
+enum ft_log_full {
+    FT_LOG_DROP_OLDEST, /* The oldest blocks go, confirmed or not; each goes through 'on_drop'. */
+    FT_LOG_REFUSE       /* append() fails with FT_E_FULL. */
+};
+
+/* A block that went unread by 'on_drop's log: called under no lock, in the appending thread. */
+typedef void ft_log_drop_fn(void *ctx, const struct ft_block_info *info, size_t size);
+
+/* A part of a file that recovery gave up: told once per part, at open. */
+struct ft_log_damage {
+    char file[FT_DISK_NAME_SIZE];
+    uint64_t offset;
+    uint64_t size;
+    uint64_t blocks_lost; /* Known holes in the positions; 0 when it cannot be told. */
+    const char *what;     /* Static text: "bad checksum", "cut short". */
+};
+typedef void ft_log_damage_fn(void *ctx, const struct ft_log_damage *damage);
+
+struct ft_log_options {
+    uint64_t bytes_max; /* Content with headers.  Memory: also the memory taken, within 5 %. */
+    enum ft_log_full full;
+    ft_log_drop_fn *on_drop; /* NULL: only counted. */
+    void *on_drop_ctx;
+    uint64_t segment_bytes; /* 0: 4 MiB in memory, 64 MiB on disk. */
+};
+
+FT_MUST_USE ft_err ft_log_memory_create(const struct ft_log_options *options,
+                                        struct ft_log **ret_log);
+
+/*
+ * Opens or makes a log in 'disk' (borrowed until ft_log_destroy).  Recovery keeps the valid prefix
+ * of each segment, reports damage and never refuses to start because of it.  Fails only when the
+ * directory itself cannot be read or written.
+ */
+FT_MUST_USE ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *options,
+                                    ft_log_damage_fn *on_damage, void *on_damage_ctx,
+                                    struct ft_log **ret_log);
+
+/* Accepts NULL.  All readers are closed and all blocks released. */
+void ft_log_destroy(struct ft_log *log);
+FT_DEFINE_CLEANUP(struct ft_log, ft_log_destroy);
+
+/*
+ * Copies 'data' in as the next block.  FT_E_FULL (refuse, or larger than the log), FT_E_RANGE
+ * (larger than FT_LOG_BLOCK_SIZE_MAX), or the disk's error; after a disk error the block is not in
+ * the log and the segment is closed: the next append goes to a new one.
+ */
+FT_MUST_USE ft_err ft_log_append(struct ft_log *log, const struct ft_block_info *info,
+                                 const void *data, size_t size, uint64_t *ret_position);
+
+/*
+ * Makes all blocks up to the last append() durable; '*ret_position' is the last of them.  On
+ * failure the segment is given up and never synced again; every block of it that was not durable
+ * is written again to a new segment and synced there before this returns FT_OK, else the error
+ * stands and nothing may be acknowledged.  In memory: the last position, at once.
+ */
+FT_MUST_USE ft_err ft_log_sync(struct ft_log *log, uint64_t *ret_position);
+
+/* Positions of the oldest block kept and of the last appended; first > last when empty. */
+void ft_log_bounds(struct ft_log *log, uint64_t *ret_first, uint64_t *ret_last);
+/* The last durable position (disk) or the last (memory). */
+uint64_t ft_log_durable(struct ft_log *log);
+
+struct ft_log_stats {
+    uint64_t blocks;
+    uint64_t events;
+    uint64_t bytes;
+    uint64_t bytes_max;
+    uint64_t segments;
+    uint64_t appended_blocks;
+    uint64_t appended_events;
+    uint64_t dropped_blocks; /* At the bound, not confirmed by all readers. */
+    uint64_t dropped_events;
+    uint64_t syncs;
+    uint64_t sync_failures;
+    uint64_t damaged_parts;
+    int64_t oldest_time_ns; /* ft_block_info.time_ns of the oldest block; 0 when empty. */
+};
+void ft_log_stats(struct ft_log *log, struct ft_log_stats *ret_stats);
+
+/*
+ * A named reader; on disk its confirmed position is kept in the file "cursor-NAME" and survives a
+ * restart.  A reader that is new to the log begins at the oldest block.  A 'volatile_reader' is
+ * not kept and holds nothing back: blocks may be freed before it came to them.
+ */
+FT_MUST_USE ft_err ft_log_reader_open(struct ft_log *log, const char *name, bool volatile_reader,
+                                      struct ft_log_reader **ret_reader);
+void ft_log_reader_close(struct ft_log_reader *reader);
+
+/*
+ * The block behind the reader's cursor, and moves the cursor.  -EAGAIN when there is none yet.
+ * FT_E_CORRUPT: the block failed its checksum when read; the cursor has moved past it and
+ * 'ret_block->info' and 'position' are filled where known.  Release each block.
+ * Where 'durable_only' was asked for, blocks that are not synced yet are not given out.
+ */
+FT_MUST_USE ft_err ft_log_reader_next(struct ft_log_reader *reader, bool durable_only,
+                                      struct ft_block *ret_block);
+void ft_block_release(struct ft_block *block);
+
+/* The next block to be read is the one behind 'position' (resume after a break). */
+void ft_log_reader_seek(struct ft_log_reader *reader, uint64_t position);
+uint64_t ft_log_reader_position(struct ft_log_reader *reader);
+
+/*
+ * Everything up to 'position' is done; it never goes back.  On disk the position is written, not
+ * synced: after a power cut a reader may get blocks again, never miss one.
+ */
+FT_MUST_USE ft_err ft_log_reader_confirm(struct ft_log_reader *reader, uint64_t position);
+uint64_t ft_log_reader_confirmed(struct ft_log_reader *reader);
+
+/*
+ * Waits until a block behind the reader's cursor is there (durable, where asked for), the deadline
+ * passes (false) or ft_log_wake_all is called (false).
+ */
+bool ft_log_reader_wait(struct ft_log_reader *reader, bool durable_only, int64_t deadline_mono_ns);
+void ft_log_wake_all(struct ft_log *log);
+
+/* Called, under no lock, after each append (memory) or sync (disk); one listener, set before use. */
+void ft_log_set_listener(struct ft_log *log, void (*fn)(void *ctx), void *ctx);
+
+#endif
