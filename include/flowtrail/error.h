@@ -17,7 +17,7 @@ extern "C" {
 
 #if defined(__GNUC__)
 #define FT_MUST_USE __attribute__((warn_unused_result))
-#define FT_API __attribute__((visibility("default")))
+#define FT_API      __attribute__((visibility("default")))
 #else
 #define FT_MUST_USE
 #define FT_API

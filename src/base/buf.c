@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define BUF_SIZE_MAX_DEFAULT (UINT64_C(64) << 20)
-#define BUF_CAPACITY_MIN 256
+#define BUF_CAPACITY_MIN     256
 
 static bool make_room(struct ft_buf *buf, size_t more);
 

@@ -36,8 +36,7 @@ void ft_buf_add(struct ft_buf *buf, const void *data, size_t size);
 void ft_buf_add_str(struct ft_buf *buf, const char *text);
 void ft_buf_add_char(struct ft_buf *buf, char c);
 void ft_buf_add_u64(struct ft_buf *buf, uint64_t value);
-void ft_buf_addf(struct ft_buf *buf, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void ft_buf_addf(struct ft_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ft_buf_vaddf(struct ft_buf *buf, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
@@ -47,7 +46,8 @@ void *ft_buf_reserve(struct ft_buf *buf, size_t size);
 /* Drops the first 'size' bytes; the rest moves to the front. */
 void ft_buf_consume(struct ft_buf *buf, size_t size);
 
-/* The content as a NUL-terminated string; "" when empty or in error.  Valid until the next write. */
+/* The content as a NUL-terminated string; "" when empty or in error.  Valid until the next write.
+ */
 const char *ft_buf_str(struct ft_buf *buf);
 
 #endif

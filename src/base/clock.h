@@ -15,7 +15,7 @@
 
 #define FT_NS_PER_US INT64_C(1000)
 #define FT_NS_PER_MS INT64_C(1000000)
-#define FT_NS_PER_S INT64_C(1000000000)
+#define FT_NS_PER_S  INT64_C(1000000000)
 
 /* "Never", as a deadline. */
 #define FT_TIME_NEVER INT64_MAX

@@ -45,8 +45,7 @@ struct ft_diag {
 
 /* Fills '*diag' (NULL is accepted) and returns 'err', so that a refusal is one statement. */
 ft_err ft_diag_set(struct ft_diag *diag, ft_err err, const char *file, unsigned line,
-                   unsigned column, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
+                   unsigned column, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /* "file:line:column: text" without the parts that are missing.  Always ends with NUL. */
 void ft_diag_format(const struct ft_diag *diag, char *buf, size_t size);

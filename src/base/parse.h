@@ -18,7 +18,8 @@
  */
 FT_MUST_USE ft_err ft_parse_duration(const char *text, int64_t *ret_ns);
 
-/* "64MiB", "1GB", "4096", "512KiB", "10k": whole number, unit B, kB/k/MB/GB/TB or KiB/MiB/GiB/TiB. */
+/* "64MiB", "1GB", "4096", "512KiB", "10k": whole number, unit B, kB/k/MB/GB/TB or KiB/MiB/GiB/TiB.
+ */
 FT_MUST_USE ft_err ft_parse_size(const char *text, uint64_t *ret_bytes);
 
 /* Digits only, at most 'max'. */

@@ -42,8 +42,8 @@ void ft_cond_wait(struct ft_cond *cond, struct ft_mutex *mutex) FT_NO_TSA
     must(pthread_cond_wait(&cond->cond, &mutex->mutex));
 }
 
-bool ft_cond_wait_until(struct ft_cond *cond, struct ft_mutex *mutex,
-                        int64_t deadline_mono_ns) FT_NO_TSA
+bool ft_cond_wait_until(struct ft_cond *cond, struct ft_mutex *mutex, int64_t deadline_mono_ns)
+    FT_NO_TSA
 {
     if (deadline_mono_ns == FT_TIME_NEVER) {
         ft_cond_wait(cond, mutex);

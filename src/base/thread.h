@@ -25,11 +25,11 @@
 
 #define FT_CAPABILITY FT_TSA(capability("mutex"))
 /* On a struct member: touched only with the struct's lock held (clang 14 has no better in C). */
-#define FT_GUARDED FT_TSA(guarded_var)
+#define FT_GUARDED       FT_TSA(guarded_var)
 #define FT_REQUIRES(...) FT_TSA(requires_capability(__VA_ARGS__))
 #define FT_ACQUIRES(...) FT_TSA(acquire_capability(__VA_ARGS__))
 #define FT_RELEASES(...) FT_TSA(release_capability(__VA_ARGS__))
-#define FT_NO_TSA FT_TSA(no_thread_safety_analysis)
+#define FT_NO_TSA        FT_TSA(no_thread_safety_analysis)
 
 struct FT_CAPABILITY ft_mutex {
     pthread_mutex_t mutex;

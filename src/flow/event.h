@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 
@@ -49,7 +50,7 @@ enum ft_traffic_class {
 
 enum ft_loss_cause {
     FT_LOSS_UNKNOWN = 0,
-    FT_LOSS_KERNEL_OVERRUN = 1, /* The kernel dropped events and they could not be rebuilt. */
+    FT_LOSS_KERNEL_OVERRUN = 1,  /* The kernel dropped events and they could not be rebuilt. */
     FT_LOSS_SOCKET_REOPENED = 2, /* The kernel socket failed; nothing was heard meanwhile. */
     FT_LOSS_PARSE = 3,           /* A kernel message could not be understood. */
     FT_LOSS_LOG_FULL = 4,        /* The agent's log reached its bound: oldest block dropped. */

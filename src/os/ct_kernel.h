@@ -31,7 +31,12 @@ struct ft_ct_events_options {
 };
 
 /* The switches below net.netfilter. */
-enum ft_ct_switch { FT_CT_SWITCH_ACCT, FT_CT_SWITCH_TIMESTAMP, FT_CT_SWITCH_EVENTS, FT_CT_SWITCH_N };
+enum ft_ct_switch {
+    FT_CT_SWITCH_ACCT,
+    FT_CT_SWITCH_TIMESTAMP,
+    FT_CT_SWITCH_EVENTS,
+    FT_CT_SWITCH_N
+};
 
 struct ft_ct_kernel_ops {
     /* Opens and subscribes.  '*ret_rcvbuf' is what was got. */

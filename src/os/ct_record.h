@@ -70,13 +70,13 @@ struct ft_ct_record {
 
 /* What ft_ct_next found. */
 enum ft_ct_step {
-    FT_CT_RECORD, /* '*ret_record' is filled. */
-    FT_CT_DONE,   /* NLMSG_DONE: a dump is complete; '*ret_errno' is its error or 0. */
-    FT_CT_ERROR,  /* NLMSG_ERROR or an error in a dump: '*ret_errno'. */
+    FT_CT_RECORD,      /* '*ret_record' is filled. */
+    FT_CT_DONE,        /* NLMSG_DONE: a dump is complete; '*ret_errno' is its error or 0. */
+    FT_CT_ERROR,       /* NLMSG_ERROR or an error in a dump: '*ret_errno'. */
     FT_CT_INTERRUPTED, /* NLM_F_DUMP_INTR: the dump changed under way; go on, then repeat it. */
-    FT_CT_SKIPPED, /* A well-formed message that is not conntrack's, or a NOOP. */
-    FT_CT_BAD,     /* A message that cannot be understood: count it and go on. */
-    FT_CT_EMPTY    /* Nothing is left. */
+    FT_CT_SKIPPED,     /* A well-formed message that is not conntrack's, or a NOOP. */
+    FT_CT_BAD,         /* A message that cannot be understood: count it and go on. */
+    FT_CT_EMPTY        /* Nothing is left. */
 };
 
 /* A cursor over a run of netlink messages. */

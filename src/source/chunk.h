@@ -21,9 +21,9 @@ enum ft_chunk_kind {
     FT_CHUNK_DUMP = 3,       /* Messages of a dump's answer. */
     FT_CHUNK_DUMP_END = 4,   /* 'value' is 1 when the table did not change meanwhile. */
     FT_CHUNK_DUMP_FAILED = 5,
-    FT_CHUNK_OVERRUN = 6, /* The kernel dropped messages here; 'value' is how many attempts. */
-    FT_CHUNK_OPENED = 7,  /* The socket was opened (again); 'value' counts the openings. */
-    FT_CHUNK_FAILED = 8,  /* The socket failed; 'value' is the error's number. */
+    FT_CHUNK_OVERRUN = 6,     /* The kernel dropped messages here; 'value' is how many attempts. */
+    FT_CHUNK_OPENED = 7,      /* The socket was opened (again); 'value' counts the openings. */
+    FT_CHUNK_FAILED = 8,      /* The socket failed; 'value' is the error's number. */
     FT_CHUNK_LOCAL_ADDRS = 9, /* The host's own addresses: family byte (4, 6) and 16 bytes each. */
     FT_CHUNK_SWITCHES = 10,   /* value: bit 0 accounting is on, bit 1 time stamps are on. */
     FT_CHUNK_TICK = 11,       /* Nothing came, time passes: run what is due. */

@@ -30,7 +30,7 @@
 #define FT_LOG_BLOCK_SIZE_MAX ((size_t)1 << 20)
 
 /* Readers of one log, the agent's exporter or the collector's sinks. */
-#define FT_LOG_READERS_MAX 16
+#define FT_LOG_READERS_MAX      16
 #define FT_LOG_READER_NAME_SIZE 32
 
 /* What is known of a block without looking into it. */
@@ -172,7 +172,8 @@ uint64_t ft_log_reader_confirmed(struct ft_log_reader *reader);
 bool ft_log_reader_wait(struct ft_log_reader *reader, bool durable_only, int64_t deadline_mono_ns);
 void ft_log_wake_all(struct ft_log *log);
 
-/* Called, under no lock, after each append (memory) or sync (disk); one listener, set before use. */
+/* Called, under no lock, after each append (memory) or sync (disk); one listener, set before use.
+ */
 void ft_log_set_listener(struct ft_log *log, void (*fn)(void *ctx), void *ctx);
 
 #endif
