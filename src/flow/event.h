@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A flow event: the one row that everything in flowtrail makes, keeps, sends, stores and shows.
- * It mirrors flowtrail.v1.FlowEvent (proto/flowtrail/v1/flow.proto), which defines the meaning of
+ * It mirrors flowtrail.v1.FlowEvent (proto/flowtrail/v1/event.proto), which defines the meaning of
  * each field.
  *
  * What is unknown is absent, never zero: an optional part counts only when its bit is set in

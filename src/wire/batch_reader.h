@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Unpacks a flowtrail.v1.Batch into events: the collector's half of the packed form.  Whatever the
+ * bytes are, open() either refuses them with a reason or every event behind it is within bounds.
+ *
+ * No I/O, no clock.  Thread: owner only.
+ */
+#ifndef FT_WIRE_BATCH_READER_H
+#define FT_WIRE_BATCH_READER_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "flow/event.h"
+#include "flow/ids.h"
+
+struct ft_batch_reader;
+
+/*
+ * Unpacks and checks everything: counts of the columns, enumerations, ports, sequence numbers,
+ * strings (UTF-8, length).  FT_E_PROTOCOL with the reason in '*reterr_diag'; FT_E_FULL when
+ * unpacking wants more than FT_WIRE_ALLOC_BYTES_MAX.  'data' may go after the call.
+ */
+FT_MUST_USE ft_err ft_batch_reader_open(const void *data, size_t size,
+                                        struct ft_batch_reader **ret_reader,
+                                        struct ft_diag *reterr_diag);
+void ft_batch_reader_close(struct ft_batch_reader *reader);
+FT_DEFINE_CLEANUP(struct ft_batch_reader, ft_batch_reader_close);
+
+const struct ft_uuid *ft_batch_reader_instance(const struct ft_batch_reader *reader);
+uint64_t ft_batch_reader_first_seq(const struct ft_batch_reader *reader);
+uint32_t ft_batch_reader_count(const struct ft_batch_reader *reader);
+
+/* The next event; false behind the last.  Its strings are valid until close. */
+bool ft_batch_reader_next(struct ft_batch_reader *reader, struct ft_event *ret_event);
+
+#endif
