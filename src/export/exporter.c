@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "export/exporter.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/thread.h"
+#include "export/flight.h"
+
+/* Until the collector says otherwise. */
+#define STATUS_INTERVAL_NS_DEFAULT (5 * FT_NS_PER_S)
+#define STATUS_INTERVAL_NS_MIN     (100 * FT_NS_PER_MS)
+/* Welcome.message_bytes_max of 0 means that the collector does not say. */
+#define MESSAGE_BYTES_MAX_DEFAULT ((uint64_t)1 << 20)
+
+struct ft_exporter {
+    struct ft_exporter_options options;
+    struct ft_log_reader *reader;
+    struct ft_link link;
+    enum ft_link_state told_state;
+    struct ft_flight flight;
+    struct ft_buf message;
+    bool sending; /* A send is under way; the stream takes one at a time. */
+    bool bound;   /* The log belongs to 'collector_id'. */
+    struct ft_uuid collector_id;
+    uint64_t message_bytes_max;
+    uint64_t acked_seq;
+    int64_t status_interval_ns;
+    int64_t status_due_ns;
+    int64_t pause_until_ns; /* SlowDown. */
+    struct ft_exporter_stats stats;
+    struct ft_mutex lock;
+    char last_text[256] FT_GUARDED;
+};
+
+static void handle(struct ft_exporter *exporter, const struct ft_stream_event *event,
+                   int64_t now_ns);
+static void handle_message(struct ft_exporter *exporter, const struct ft_stream_event *event,
+                           int64_t now_ns);
+static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_welcome *welcome,
+                           int64_t now_ns);
+static void handle_ack(struct ft_exporter *exporter, const struct ft_msg_ack *ack, int64_t now_ns);
+static void handle_closed(struct ft_exporter *exporter, const struct ft_stream_event *event,
+                          int64_t now_ns);
+static void take_durable(struct ft_exporter *exporter, uint64_t durable_seq);
+static void act(struct ft_exporter *exporter, int64_t now_ns);
+static void pump(struct ft_exporter *exporter, int64_t now_ns);
+static void say_hello(struct ft_exporter *exporter);
+static void send_status(struct ft_exporter *exporter, int64_t now_ns);
+static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *block, int64_t now_ns);
+static void refill(struct ft_exporter *exporter);
+static void skip_block(struct ft_exporter *exporter, const struct ft_block *block,
+                       const char *reason);
+static void set_text(struct ft_exporter *exporter, const char *text);
+static void publish(struct ft_exporter *exporter);
+static int64_t next_deadline(const struct ft_exporter *exporter, int64_t until_ns);
+
+static int64_t now_of(const struct ft_exporter *exporter)
+{
+    return ft_clock_mono_ns(exporter->options.clock);
+}
+
+ft_err ft_exporter_create(const struct ft_exporter_options *options,
+                          struct ft_exporter **ret_exporter)
+{
+    FT_CLEANUP(ft_exporter_destroy) struct ft_exporter *exporter = calloc(1, sizeof *exporter);
+    if (exporter == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    ft_mutex_init(&exporter->lock);
+    ft_buf_init(&exporter->message, FT_LOG_BLOCK_SIZE_MAX);
+    exporter->options = *options;
+    exporter->message_bytes_max = MESSAGE_BYTES_MAX_DEFAULT;
+    exporter->status_interval_ns = STATUS_INTERVAL_NS_DEFAULT;
+    atomic_store(&exporter->stats.window_bytes, options->window_bytes);
+    ft_link_init(&exporter->link, &options->link, options->random, now_of(exporter));
+    ft_flight_init(&exporter->flight);
+    FT_TRY(ft_log_reader_open(options->log, "exporter", false, &exporter->reader));
+    *ret_exporter = FT_TAKE(exporter);
+    return FT_OK;
+}
+
+void ft_exporter_destroy(struct ft_exporter *exporter)
+{
+    if (exporter == NULL) {
+        return;
+    }
+    ft_flight_clear(&exporter->flight);
+    if (exporter->reader != NULL) {
+        ft_log_reader_close(exporter->reader);
+    }
+    ft_buf_deinit(&exporter->message);
+    ft_mutex_deinit(&exporter->lock);
+    free(exporter);
+}
+
+void ft_exporter_enable(struct ft_exporter *exporter)
+{
+    ft_link_enable(&exporter->link, now_of(exporter));
+}
+
+void ft_exporter_disable(struct ft_exporter *exporter)
+{
+    ft_link_disable(&exporter->link, now_of(exporter));
+}
+
+void ft_exporter_restart(struct ft_exporter *exporter)
+{
+    ft_link_restart(&exporter->link, now_of(exporter));
+}
+
+void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns)
+{
+    act(exporter, now_of(exporter));
+    pump(exporter, now_of(exporter));
+    struct ft_stream *stream = exporter->options.stream;
+    struct ft_stream_event event;
+    stream->ops->poll(stream, next_deadline(exporter, until_mono_ns), &event);
+    handle(exporter, &event, now_of(exporter));
+    act(exporter, now_of(exporter));
+    pump(exporter, now_of(exporter));
+    publish(exporter);
+}
+
+void ft_exporter_wake(struct ft_exporter *exporter)
+{
+    exporter->options.stream->ops->wake(exporter->options.stream);
+}
+
+bool ft_exporter_is_drained(struct ft_exporter *exporter)
+{
+    refill(exporter);
+    return exporter->flight.n == 0;
+}
+
+const struct ft_exporter_stats *ft_exporter_stats(const struct ft_exporter *exporter)
+{
+    return &exporter->stats;
+}
+
+void ft_exporter_last_text(struct ft_exporter *exporter, char *buf, size_t size)
+{
+    ft_mutex_lock(&exporter->lock);
+    (void)snprintf(buf, size, "%s", exporter->last_text);
+    ft_mutex_unlock(&exporter->lock);
+}
+
+static void handle(struct ft_exporter *exporter, const struct ft_stream_event *event,
+                   int64_t now_ns)
+{
+    switch (event->kind) {
+    case FT_STREAM_NONE:
+        break;
+    case FT_STREAM_OPENED:
+        ft_link_opened(&exporter->link, now_ns);
+        break;
+    case FT_STREAM_MESSAGE:
+        handle_message(exporter, event, now_ns);
+        break;
+    case FT_STREAM_SENT:
+        exporter->sending = false;
+        break;
+    case FT_STREAM_CLOSED:
+        handle_closed(exporter, event, now_ns);
+        break;
+    }
+}
+
+static void handle_message(struct ft_exporter *exporter, const struct ft_stream_event *event,
+                           int64_t now_ns)
+{
+    struct ft_response response;
+    struct ft_diag diag = {0};
+    if (ft_response_decode(event->data, event->size, &response, &diag) != FT_OK) {
+        exporter->stats.bad_messages++;
+        set_text(exporter, diag.text);
+        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
+        return;
+    }
+    switch (response.kind) {
+    case FT_RESPONSE_WELCOME:
+        handle_welcome(exporter, &response.welcome, now_ns);
+        break;
+    case FT_RESPONSE_ACK:
+        handle_ack(exporter, &response.ack, now_ns);
+        break;
+    case FT_RESPONSE_SLOW_DOWN:
+        if (response.slow_down.window_bytes > 0) {
+            exporter->stats.window_bytes = response.slow_down.window_bytes;
+        }
+        exporter->pause_until_ns = now_ns + response.slow_down.pause_ms * FT_NS_PER_MS;
+        break;
+    case FT_RESPONSE_GO_AWAY:
+        set_text(exporter, response.go_away.reason);
+        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_GO_AWAY,
+                        response.go_away.retry_after_ms * FT_NS_PER_MS);
+        break;
+    case FT_RESPONSE_OTHER:
+        break;
+    }
+}
+
+static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_welcome *welcome,
+                           int64_t now_ns)
+{
+    if (exporter->link.state != FT_LINK_GREETING) {
+        exporter->stats.bad_messages++;
+        return;
+    }
+    if (exporter->bound && !ft_uuid_equal(&exporter->collector_id, &welcome->collector_id)) {
+        set_text(exporter, "this is another collector than the one these events belong to");
+        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
+        return;
+    }
+    exporter->bound = true;
+    exporter->collector_id = welcome->collector_id;
+    if (welcome->durable_seq < exporter->acked_seq) {
+        /* Its store was lost or set back.  What was freed is gone from here; the rest follows. */
+        exporter->stats.gone_back++;
+    }
+    uint64_t window = exporter->options.window_bytes;
+    if (welcome->window_bytes > 0 && welcome->window_bytes < window) {
+        window = welcome->window_bytes;
+    }
+    exporter->stats.window_bytes = window;
+    exporter->message_bytes_max =
+        welcome->message_bytes_max > 0 ? welcome->message_bytes_max : MESSAGE_BYTES_MAX_DEFAULT;
+    if (welcome->status_interval_ms > 0) {
+        exporter->status_interval_ns = welcome->status_interval_ms * FT_NS_PER_MS;
+        if (exporter->status_interval_ns < STATUS_INTERVAL_NS_MIN) {
+            exporter->status_interval_ns = STATUS_INTERVAL_NS_MIN;
+        }
+    }
+    if (welcome->time_ns != 0) {
+        exporter->stats.clock_skew_ns =
+            welcome->time_ns - ft_clock_real_ns(exporter->options.clock);
+    }
+    ft_flight_rewind(&exporter->flight);
+    take_durable(exporter, welcome->durable_seq);
+    ft_link_welcomed(&exporter->link, now_ns);
+    exporter->status_due_ns = now_ns;
+    exporter->pause_until_ns = now_ns;
+    set_text(exporter, "");
+}
+
+static void handle_ack(struct ft_exporter *exporter, const struct ft_msg_ack *ack, int64_t now_ns)
+{
+    if (exporter->link.state != FT_LINK_ACTIVE) {
+        exporter->stats.bad_messages++;
+        return;
+    }
+    if (ack->durable_seq > ft_flight_sent_seq(&exporter->flight, exporter->acked_seq)) {
+        /* It speaks of something that was never sent: nothing is freed for it. */
+        exporter->stats.bad_acks++;
+        return;
+    }
+    uint64_t acked_before = exporter->acked_seq;
+    take_durable(exporter, ack->durable_seq);
+    for (unsigned i = 0; i < ack->n_rejected; i++) {
+        const struct ft_msg_range *range = &ack->rejected[i];
+        /* A range is told again until its ack arrived; it counts once. */
+        if (range->first_seq > acked_before && range->last_seq <= exporter->acked_seq) {
+            uint64_t n_events = range->last_seq - range->first_seq + 1;
+            exporter->stats.acked_events -= n_events;
+            exporter->stats.rejected_events += n_events;
+            exporter->options.host.on_rejected(exporter->options.host.ctx, range->first_seq,
+                                               range->last_seq, range->reason);
+        }
+    }
+    exporter->stats.last_ack_real_ns = ft_clock_real_ns(exporter->options.clock);
+    ft_link_acked(&exporter->link, now_ns, exporter->flight.n_sent > 0);
+}
+
+static void handle_closed(struct ft_exporter *exporter, const struct ft_stream_event *event,
+                          int64_t now_ns)
+{
+    enum ft_link_reason reason = FT_LINK_REASON_PEER;
+    if (event->err == FT_E_AUTH) {
+        reason = FT_LINK_REASON_AUTH;
+    } else if (event->err == FT_E_PROTOCOL) {
+        reason = FT_LINK_REASON_PROTOCOL;
+    }
+    if (exporter->link.state != FT_LINK_CLOSING) {
+        set_text(exporter, event->text);
+    }
+    exporter->sending = false;
+    ft_flight_rewind(&exporter->flight);
+    ft_link_closed(&exporter->link, now_ns, reason);
+}
+
+/* Frees what is durable at the collector. */
+static void take_durable(struct ft_exporter *exporter, uint64_t durable_seq)
+{
+    struct ft_exporter_host *host = &exporter->options.host;
+    for (;;) {
+        refill(exporter);
+        struct ft_flight_block *first = ft_flight_first(&exporter->flight);
+        if (first == NULL || ft_flight_last_seq(first) > durable_seq) {
+            break;
+        }
+        const struct ft_block_info *info = &first->block.info;
+        uint64_t last_seq = ft_flight_last_seq(first);
+        exporter->stats.acked_events += info->n_events;
+        exporter->acked_seq = last_seq;
+        host->on_acked(host->ctx, info->first_seq, last_seq, info->time_ns);
+        uint64_t position = first->block.position;
+        ft_flight_pop(&exporter->flight);
+        ft_err_ignore(ft_log_reader_confirm(exporter->reader, position),
+                      "a position that is not kept is confirmed again by a later one");
+    }
+}
+
+static void act(struct ft_exporter *exporter, int64_t now_ns)
+{
+    struct ft_stream *stream = exporter->options.stream;
+    for (;;) {
+        if (exporter->link.state != exporter->told_state) {
+            exporter->told_state = exporter->link.state;
+            char text[sizeof exporter->last_text];
+            ft_exporter_last_text(exporter, text, sizeof text);
+            exporter->options.host.on_state(exporter->options.host.ctx, exporter->link.state, text);
+        }
+        switch (ft_link_run(&exporter->link, now_ns)) {
+        case FT_LINK_NONE:
+            return;
+        case FT_LINK_CONNECT: {
+            ft_err err = stream->ops->open(stream);
+            if (err != FT_OK) {
+                set_text(exporter, ft_err_text(err));
+                ft_link_closed(&exporter->link, now_ns,
+                               err == FT_E_AUTH ? FT_LINK_REASON_AUTH : FT_LINK_REASON_PEER);
+            }
+            break;
+        }
+        case FT_LINK_SAY_HELLO:
+            say_hello(exporter);
+            break;
+        case FT_LINK_DISCONNECT:
+            stream->ops->cancel(stream);
+            break;
+        }
+    }
+}
+
+/* Sends what is due and allowed; returns when the stream is busy or nothing is left. */
+static void pump(struct ft_exporter *exporter, int64_t now_ns)
+{
+    refill(exporter);
+    if (exporter->link.state != FT_LINK_ACTIVE || exporter->sending) {
+        return;
+    }
+    if (now_ns >= exporter->status_due_ns) {
+        send_status(exporter, now_ns);
+        return;
+    }
+    if (now_ns < exporter->pause_until_ns) {
+        return;
+    }
+    struct ft_flight_block *next;
+    while (!exporter->sending && (next = ft_flight_next(&exporter->flight)) != NULL) {
+        if (exporter->flight.n_sent > 0 &&
+            exporter->flight.sent_bytes + next->block.size > exporter->stats.window_bytes) {
+            return;
+        }
+        if (!send_block(exporter, next, now_ns)) {
+            return;
+        }
+    }
+}
+
+static void say_hello(struct ft_exporter *exporter)
+{
+    const struct ft_exporter_options *options = &exporter->options;
+    refill(exporter);
+    struct ft_msg_hello hello = {.protocol_version = FT_WIRE_PROTOCOL_VERSION,
+                                 .agent_id = options->agent_id,
+                                 .instance_id = options->instance_id,
+                                 .started_ns = options->started_ns,
+                                 .time_ns = ft_clock_real_ns(options->clock),
+                                 .has_collector_id = exporter->bound,
+                                 .collector_id = exporter->collector_id};
+    struct ft_flight_block *first = ft_flight_first(&exporter->flight);
+    hello.next_seq = options->host.next_seq(options->host.ctx);
+    hello.oldest_seq = first != NULL ? first->block.info.first_seq : exporter->acked_seq + 1;
+    if (hello.oldest_seq > hello.next_seq) {
+        hello.next_seq = hello.oldest_seq;
+    }
+    memcpy(hello.host_name, options->host_name, sizeof hello.host_name);
+    memcpy(hello.agent_version, options->agent_version, sizeof hello.agent_version);
+    memcpy(hello.kernel_release, options->kernel_release, sizeof hello.kernel_release);
+    ft_buf_clear(&exporter->message);
+    struct ft_stream *stream = options->stream;
+    ft_err err = ft_hello_encode(&hello, &exporter->message);
+    if (err == FT_OK) {
+        struct ft_stream_parts parts = {exporter->message.data, exporter->message.size, NULL, 0};
+        err = stream->ops->send(stream, &parts);
+    }
+    if (err == FT_OK) {
+        exporter->sending = true;
+    } else {
+        set_text(exporter, ft_err_text(err));
+        ft_link_give_up(&exporter->link, now_of(exporter), FT_LINK_REASON_PEER, 0);
+    }
+}
+
+static void send_status(struct ft_exporter *exporter, int64_t now_ns)
+{
+    exporter->status_due_ns = now_ns + exporter->status_interval_ns;
+    struct ft_msg_status status = {.time_ns = ft_clock_real_ns(exporter->options.clock)};
+    exporter->options.host.fill_status(exporter->options.host.ctx, &status);
+    ft_buf_clear(&exporter->message);
+    struct ft_stream *stream = exporter->options.stream;
+    if (ft_status_encode(&status, &exporter->message) != FT_OK) {
+        return; /* No memory: the next one is due soon. */
+    }
+    struct ft_stream_parts parts = {exporter->message.data, exporter->message.size, NULL, 0};
+    if (stream->ops->send(stream, &parts) == FT_OK) {
+        exporter->sending = true;
+    }
+}
+
+/* False when the stream did not take it: its end will be reported. */
+static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *block, int64_t now_ns)
+{
+    uint8_t head[FT_WIRE_BATCH_HEAD_SIZE_MAX];
+    struct ft_stream_parts parts = {.head = head,
+                                    .head_size = ft_batch_head_encode(block->block.size, head),
+                                    .body = block->block.data,
+                                    .body_size = block->block.size};
+    struct ft_stream *stream = exporter->options.stream;
+    if (stream->ops->send(stream, &parts) != FT_OK) {
+        return false;
+    }
+    exporter->sending = true;
+    exporter->stats.sent_blocks++;
+    exporter->stats.sent_events += block->block.info.n_events;
+    exporter->stats.sent_bytes += parts.head_size + parts.body_size;
+    if (block->sent_before) {
+        exporter->stats.resent_blocks++;
+    }
+    ft_flight_mark_sent(&exporter->flight);
+    ft_link_sent(&exporter->link, now_ns);
+    return true;
+}
+
+/* Takes blocks from the log while there is room in flight for them. */
+static void refill(struct ft_exporter *exporter)
+{
+    while (exporter->flight.n == 0 || (exporter->flight.n < FT_EXPORTER_BLOCKS_MAX &&
+                                       exporter->flight.bytes < exporter->stats.window_bytes)) {
+        struct ft_block block;
+        ft_err err = ft_log_reader_next(exporter->reader, false, &block);
+        if (err == FT_E_CORRUPT) {
+            skip_block(exporter, &block, "the block failed its checksum");
+            continue;
+        }
+        if (err != FT_OK) {
+            return;
+        }
+        if (block.size + FT_WIRE_BATCH_HEAD_SIZE_MAX > exporter->message_bytes_max) {
+            skip_block(exporter, &block, "the block is larger than the collector takes");
+            ft_block_release(&block);
+            continue;
+        }
+        ft_flight_push(&exporter->flight, &block);
+    }
+}
+
+static void skip_block(struct ft_exporter *exporter, const struct ft_block *block,
+                       const char *reason)
+{
+    exporter->stats.rejected_events += block->info.n_events;
+    if (block->info.n_events > 0) {
+        exporter->options.host.on_rejected(exporter->options.host.ctx, block->info.first_seq,
+                                           block->info.first_seq + block->info.n_events - 1,
+                                           reason);
+    }
+}
+
+static void set_text(struct ft_exporter *exporter, const char *text)
+{
+    ft_mutex_lock(&exporter->lock);
+    (void)snprintf(exporter->last_text, sizeof exporter->last_text, "%s", text);
+    ft_mutex_unlock(&exporter->lock);
+}
+
+static void publish(struct ft_exporter *exporter)
+{
+    exporter->stats.link_state = (int)exporter->link.state;
+    exporter->stats.connects = exporter->link.n_connects;
+    exporter->stats.welcomes = exporter->link.n_welcomes;
+    for (unsigned i = 0; i < FT_LINK_REASON_N; i++) {
+        exporter->stats.ends[i] = exporter->link.n_ends[i];
+    }
+    exporter->stats.unacked_bytes = exporter->flight.sent_bytes;
+}
+
+static int64_t next_deadline(const struct ft_exporter *exporter, int64_t until_ns)
+{
+    int64_t deadline = ft_link_deadline(&exporter->link);
+    if (exporter->link.state == FT_LINK_ACTIVE && !exporter->sending) {
+        if (exporter->status_due_ns < deadline) {
+            deadline = exporter->status_due_ns;
+        }
+        if (exporter->flight.n > exporter->flight.n_sent &&
+            exporter->pause_until_ns > now_of(exporter) && exporter->pause_until_ns < deadline) {
+            deadline = exporter->pause_until_ns;
+        }
+    }
+    return deadline < until_ns ? deadline : until_ns;
+}

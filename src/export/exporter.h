@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Delivers the agent's log to a collector: reads sealed blocks in order, sends them over one
+ * stream with a bounded window, and confirms to the log what the collector has acknowledged.
+ *
+ * Blocks that were sent and not acknowledged stay referenced here ("in flight"); after a break
+ * they are sent again from here, behind what the collector says it has, before new ones are read.
+ * So the log may drop its oldest blocks at its bound without touching what is under way.
+ *
+ * The log is bound to the collector that welcomed it first: to another one nothing is sent.
+ *
+ * It waits only in step(), on the stream; time, network and randomness are handed in.
+ * Thread: owner only, except the functions marked "any".
+ */
+#ifndef FT_EXPORT_EXPORTER_H
+#define FT_EXPORT_EXPORTER_H 1
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/stream.h"
+#include "export/flight.h"
+#include "export/link.h"
+#include "flow/ids.h"
+#include "store/log.h"
+#include "wire/message.h"
+
+/* Blocks in flight at most; with blocks of 512 events or more that is over 500,000 events. */
+#define FT_EXPORTER_BLOCKS_MAX FT_FLIGHT_PLACES
+
+/* What the assembly provides.  Called from step(), in its thread. */
+struct ft_exporter_host {
+    void *ctx;
+    /* The number that the next event will get. */
+    uint64_t (*next_seq)(void *ctx);
+    /* The agent's own account and health, for the collector. */
+    void (*fill_status)(void *ctx, struct ft_msg_status *status);
+    /* Events first..last are done with at the collector (stored, or rejected: on_rejected follows);
+     * 'sealed_ns' is when their block was sealed. */
+    void (*on_acked)(void *ctx, uint64_t first_seq, uint64_t last_seq, int64_t sealed_ns);
+    /* The collector will not store first..last, or cannot take the block. */
+    void (*on_rejected)(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason);
+    /* The link changed its state; 'text' is for people, empty when there is nothing to say. */
+    void (*on_state)(void *ctx, enum ft_link_state state, const char *text);
+};
+
+struct ft_exporter_options {
+    struct ft_link_options link;
+    uint64_t window_bytes; /* Unacknowledged bytes at most; a welcome may lower it. */
+    struct ft_uuid agent_id;
+    struct ft_uuid instance_id;
+    int64_t started_ns;
+    char host_name[FT_WIRE_NAME_SIZE];
+    char agent_version[FT_WIRE_NAME_SIZE];
+    char kernel_release[FT_WIRE_NAME_SIZE];
+    const struct ft_clock *clock; /* Borrowed, as all pointers here. */
+    struct ft_random *random;
+    struct ft_stream *stream;
+    struct ft_log *log;
+    struct ft_exporter_host host;
+};
+
+/* Read by other threads at any time; each value is right by itself. */
+struct ft_exporter_stats {
+    _Atomic int link_state; /* enum ft_link_state */
+    _Atomic uint64_t connects;
+    _Atomic uint64_t welcomes;
+    _Atomic uint64_t ends[FT_LINK_REASON_N];
+    _Atomic uint64_t sent_blocks; /* With repeats. */
+    _Atomic uint64_t sent_events;
+    _Atomic uint64_t sent_bytes; /* Of messages, before HTTP/2 framing. */
+    _Atomic uint64_t resent_blocks;
+    _Atomic uint64_t acked_events; /* Durable at the collector, without the rejected ones. */
+    _Atomic uint64_t rejected_events;
+    _Atomic uint64_t unacked_bytes;
+    _Atomic uint64_t window_bytes;
+    _Atomic int64_t last_ack_real_ns; /* 0: never. */
+    _Atomic uint64_t bad_acks;        /* Acknowledgements of what was never sent: ignored. */
+    _Atomic uint64_t bad_messages;
+    _Atomic uint64_t gone_back;    /* Welcomes with less than was acknowledged before. */
+    _Atomic int64_t clock_skew_ns; /* The collector's clock less ours, at the last welcome. */
+};
+
+struct ft_exporter;
+
+FT_MUST_USE ft_err ft_exporter_create(const struct ft_exporter_options *options,
+                                      struct ft_exporter **ret_exporter);
+/* Accepts NULL.  The stream may be open: its owner destroys it. */
+void ft_exporter_destroy(struct ft_exporter *exporter);
+FT_DEFINE_CLEANUP(struct ft_exporter, ft_exporter_destroy);
+
+void ft_exporter_enable(struct ft_exporter *exporter);
+void ft_exporter_disable(struct ft_exporter *exporter);
+/* The address or the token changed: connect again at once. */
+void ft_exporter_restart(struct ft_exporter *exporter);
+
+/*
+ * Waits for the next thing to happen, 'until_mono_ns' at most, and does all that is due.
+ * ft_exporter_wake() ends the wait.
+ */
+void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns);
+
+/* New blocks are there, or stop is wanted.  Thread: any. */
+void ft_exporter_wake(struct ft_exporter *exporter);
+
+/* True when everything that is sealed in the log is acknowledged. */
+bool ft_exporter_is_drained(struct ft_exporter *exporter);
+
+/* Thread: any. */
+const struct ft_exporter_stats *ft_exporter_stats(const struct ft_exporter *exporter);
+
+/* What the peer or the library said when the last stream ended; "" for nothing.  Thread: any;
+ * copies at most 'size' bytes with NUL. */
+void ft_exporter_last_text(struct ft_exporter *exporter, char *buf, size_t size);
+
+#endif
