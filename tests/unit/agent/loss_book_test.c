@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/loss_book.h"
+
+#include "base/random.h"
+#include "lib/test.h"
+
+static struct ft_loss hole(uint64_t first, uint64_t last)
+{
+    return (struct ft_loss){.cause = FT_LOSS_LOG_FULL,
+                            .begin_ns = (int64_t)first,
+                            .end_ns = (int64_t)last,
+                            .count = last - first + 1,
+                            .first_seq = first,
+                            .last_seq = last};
+}
+
+TEST(touching_holes_become_one)
+{
+    struct ft_loss_book book;
+    ft_loss_book_init(&book);
+    struct ft_loss losses[] = {hole(1, 10), hole(21, 30), hole(11, 20), hole(40, 50)};
+    for (size_t i = 0; i < 4; i++) {
+        ft_loss_book_add(&book, &losses[i]);
+    }
+    struct ft_loss loss;
+    CHECK(ft_loss_book_take(&book, &loss));
+    CHECK_INT(loss.first_seq, 1);
+    CHECK_INT(loss.last_seq, 20);
+    CHECK_INT(loss.count, 20);
+    CHECK(ft_loss_book_take(&book, &loss));
+    CHECK_INT(loss.first_seq, 21);
+    CHECK(ft_loss_book_take(&book, &loss));
+    CHECK_INT(loss.first_seq, 40);
+    CHECK(!ft_loss_book_take(&book, &loss));
+}
+
+TEST(a_dropped_loss_is_told_again_with_the_new_one)
+{
+    struct ft_loss_book book;
+    ft_loss_book_init(&book);
+    struct ft_loss first = hole(1, 10);
+    ft_loss_book_told(&book, 15, &first);
+    struct ft_loss second = hole(11, 20); /* The event numbered 15 was in there. */
+    ft_loss_book_dropped(&book, 11, 20);
+    ft_loss_book_add(&book, &second);
+    struct ft_loss loss;
+    CHECK(ft_loss_book_take(&book, &loss));
+    CHECK_INT(loss.first_seq, 1);
+    CHECK_INT(loss.last_seq, 20);
+    CHECK_INT(loss.count, 20);
+}
+
+TEST(an_acknowledged_loss_is_forgotten)
+{
+    struct ft_loss_book book;
+    ft_loss_book_init(&book);
+    struct ft_loss first = hole(1, 10);
+    ft_loss_book_told(&book, 15, &first);
+    ft_loss_book_acked(&book, 14);
+    CHECK_INT(book.n_told, 1);
+    ft_loss_book_acked(&book, 15);
+    CHECK_INT(book.n_told, 0);
+    ft_loss_book_dropped(&book, 1, 100);
+    struct ft_loss loss;
+    CHECK(!ft_loss_book_take(&book, &loss));
+}
+
+/* A log of bounded length without a collector: nothing is ever lost from the account. */
+TEST(counts_are_exact_over_any_outage)
+{
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct ft_random_seeded random;
+        ft_random_seeded_init(&random, seed);
+        static struct ft_loss_book book;
+        ft_loss_book_init(&book);
+        uint64_t next_seq = 1;
+        uint64_t oldest = 1;
+        uint64_t log_events = 1 + ft_random_below(&random.base, 3000);
+        for (int block = 0; block < 1500; block++) {
+            struct ft_loss loss;
+            if (ft_loss_book_take(&book, &loss)) {
+                ft_loss_book_told(&book, next_seq++, &loss);
+            }
+            next_seq += 1 + ft_random_below(&random.base, 200);
+            if (next_seq - oldest > log_events) {
+                uint64_t last = oldest + ft_random_below(&random.base, next_seq - oldest);
+                ft_loss_book_dropped(&book, oldest, last);
+                struct ft_loss dropped = hole(oldest, last);
+                ft_loss_book_add(&book, &dropped);
+                oldest = last + 1;
+            }
+        }
+        uint64_t lost = 0;
+        for (size_t i = 0; i < book.n_pending; i++) {
+            lost += book.pending[i].count;
+        }
+        for (size_t i = 0; i < book.n_told; i++) {
+            CHECK(book.told[i].seq >= oldest);
+            lost += book.told[i].loss.count;
+        }
+        CHECK_INT(lost, oldest - 1);
+    }
+}
+
+TEST(many_separate_losses_are_squeezed_with_exact_counts)
+{
+    struct ft_loss_book book;
+    ft_loss_book_init(&book);
+    for (uint64_t i = 0; i < 1000; i++) {
+        struct ft_loss loss = hole(i * 10 + 1, i * 10 + 3);
+        ft_loss_book_add(&book, &loss);
+    }
+    uint64_t lost = 0;
+    struct ft_loss loss;
+    while (ft_loss_book_take(&book, &loss)) {
+        lost += loss.count;
+    }
+    CHECK_INT(lost, 3000);
+}
