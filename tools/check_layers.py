@@ -63,6 +63,7 @@ LIBRARIES = {
     "PkgConfig::CURL": "http",
     "PkgConfig::MICROHTTPD": "web",
     "PkgConfig::SYSTEMD": "agent collector",
+    "DuckDB::duckdb": "sink",
 }
 
 # The C library: everybody's.
@@ -162,7 +163,7 @@ def check_cmake(path, folder, shown):
                 yield f"{shown}: DEPS names {word}, which is no folder"
             elif section == "DEPS" and not may_use(folder, word):
                 yield f"{shown}: {wrong_direction(folder, word)}"
-    for library in re.findall(r"\bPkgConfig::\w+", text):
+    for library in re.findall(r"\b\w+::\w+", text):
         owners = LIBRARIES.get(library, "").split()
         if folder not in owners:
             belongs = " and ".join(owners) or "no folder (LIBRARIES in tools/check_layers.py)"
