@@ -60,6 +60,22 @@ ft_err ft_batch_reader_open(const void *data, size_t size, struct ft_batch_reade
     return FT_OK;
 }
 
+bool ft_batch_peek(const void *data, size_t size, uint64_t *ret_first_seq, uint32_t *ret_n_events)
+{
+    struct ft_wire_alloc alloc;
+    ft_wire_alloc_init(&alloc, FT_WIRE_ALLOC_BYTES_MAX);
+    Flowtrail__V1__Batch *batch = flowtrail__v1__batch__unpack(&alloc.allocator, size, data);
+    if (batch == NULL) {
+        return false;
+    }
+    bool ok = batch->count >= 1 && batch->count <= FT_BATCH_EVENTS_MAX && batch->first_seq > 0 &&
+              batch->first_seq < UINT64_MAX - FT_BATCH_EVENTS_MAX;
+    *ret_first_seq = batch->first_seq;
+    *ret_n_events = batch->count;
+    flowtrail__v1__batch__free_unpacked(batch, &alloc.allocator);
+    return ok;
+}
+
 void ft_batch_reader_close(struct ft_batch_reader *reader)
 {
     if (reader != NULL) {

@@ -29,6 +29,12 @@ FT_MUST_USE ft_err ft_batch_reader_open(const void *data, size_t size,
 void ft_batch_reader_close(struct ft_batch_reader *reader);
 FT_DEFINE_CLEANUP(struct ft_batch_reader, ft_batch_reader_close);
 
+/*
+ * Which events a batch says it holds, also when open() refuses it: true when it is protobuf and its
+ * numbers make sense.
+ */
+bool ft_batch_peek(const void *data, size_t size, uint64_t *ret_first_seq, uint32_t *ret_n_events);
+
 const struct ft_uuid *ft_batch_reader_instance(const struct ft_batch_reader *reader);
 uint64_t ft_batch_reader_first_seq(const struct ft_batch_reader *reader);
 uint32_t ft_batch_reader_count(const struct ft_batch_reader *reader);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commit half of ingest: queue, log, sync, acknowledgements. */
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/ingest_impl.h"
+
+static void commit_item(struct ft_ingest *ingest, struct ft_commit_item *item);
+static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item);
+static ft_err append(struct ft_ingest *ingest, const struct ft_commit_item *item);
+static void note_rejection(struct ft_ingest_session *session, const struct ft_commit_item *item);
+static void ask_for_ack(struct ft_ingest *ingest, struct ft_ingest_session *session);
+static void fail_session(struct ft_ingest_session *session, const char *text);
+static ft_err sync_log(struct ft_ingest *ingest);
+static void send_acks(struct ft_ingest *ingest);
+static void send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session);
+
+ft_err ft_ingest_commit(struct ft_ingest *ingest, int64_t deadline_mono_ns)
+{
+    struct ft_commit_item *item = ft_commit_queue_take(&ingest->queue, deadline_mono_ns);
+    ingest->stats.queue_bytes = 0;
+    while (item != NULL) {
+        struct ft_commit_item *next = item->next;
+        struct ft_ingest_session *session = item->session;
+        if (!session->failed) {
+            commit_item(ingest, item);
+        }
+        if (item->waiting && !session->failed) {
+            ingest->options.peer_ops->resume(session->peer);
+        }
+        ft_commit_item_destroy(item);
+        ft_ingest_session_unref(session);
+        item = next;
+    }
+    if (ingest->unsynced) {
+        FT_TRY(sync_log(ingest));
+    }
+    send_acks(ingest);
+    return FT_OK;
+}
+
+void ft_ingest_wake(struct ft_ingest *ingest) { ft_commit_queue_wake(&ingest->queue); }
+
+static void commit_item(struct ft_ingest *ingest, struct ft_commit_item *item)
+{
+    ft_err err = place(ingest, item);
+    if (err != FT_OK) {
+        ingest->stats.append_failures++;
+        char text[128];
+        (void)snprintf(text, sizeof text, "the collector cannot store now: %s", ft_err_text(err));
+        fail_session(item->session, text);
+        return;
+    }
+    ask_for_ack(ingest, item->session);
+}
+
+/* How a batch changes what is known of its instance. */
+struct placement {
+    int64_t now_ns;
+    uint64_t appended_seq; /* Before; only this thread moves it. */
+    uint64_t last_seq;     /* 0: not behind what is there. */
+    uint64_t duplicate_events;
+    uint64_t rejected_events;
+    uint64_t missing_events;
+    uint64_t received_events;
+};
+
+static void read_position(void *ctx, struct ft_instance *instance)
+{
+    struct placement *placement = ctx;
+    placement->appended_seq = instance->appended_seq;
+}
+
+static void write_position(void *ctx, struct ft_instance *instance)
+{
+    const struct placement *placement = ctx;
+    instance->last_heard_ns = placement->now_ns;
+    instance->received_events += placement->received_events;
+    instance->duplicate_events += placement->duplicate_events;
+    instance->rejected_events += placement->rejected_events;
+    instance->missing_events += placement->missing_events;
+    if (placement->last_seq != 0) {
+        instance->appended_seq = placement->last_seq;
+    }
+}
+
+/* Gives the batch its place in the instance's sequence, and in the log. */
+static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
+{
+    struct ft_instances *instances = ingest->options.instances;
+    const struct ft_instance_key *key = &item->session->key;
+    struct placement placement = {.now_ns = ft_clock_real_ns(ingest->options.clock),
+                                  .received_events = item->n_events};
+    FT_TRY(ft_instances_with(instances, key, read_position, &placement));
+    uint64_t last_seq = item->first_seq + item->n_events - 1;
+    if (last_seq <= placement.appended_seq) {
+        placement.duplicate_events = item->n_events;
+    } else {
+        if (item->reject_reason != NULL) {
+            placement.rejected_events = item->n_events;
+            note_rejection(item->session, item);
+        } else {
+            FT_TRY(append(ingest, item));
+            ingest->stats.appended_events += item->n_events;
+        }
+        if (item->first_seq > placement.appended_seq + 1) {
+            placement.missing_events = item->first_seq - placement.appended_seq - 1;
+        }
+        placement.last_seq = last_seq;
+    }
+    ingest->stats.duplicate_events += placement.duplicate_events;
+    ingest->stats.rejected_events += placement.rejected_events;
+    ingest->stats.missing_events += placement.missing_events;
+    return ft_instances_with(instances, key, write_position, &placement);
+}
+
+static ft_err append(struct ft_ingest *ingest, const struct ft_commit_item *item)
+{
+    struct ft_block_info info = {.first_seq = item->first_seq,
+                                 .n_events = item->n_events,
+                                 .time_ns = ft_clock_real_ns(ingest->options.clock)};
+    memcpy(info.agent_id, item->session->key.agent_id.bytes, sizeof info.agent_id);
+    memcpy(info.instance_id, item->session->key.instance_id.bytes, sizeof info.instance_id);
+    uint64_t position;
+    FT_TRY(ft_log_append(ingest->options.log, &info, item->data, item->size, &position));
+    ingest->unsynced = true;
+    return FT_OK;
+}
+
+static void note_rejection(struct ft_ingest_session *session, const struct ft_commit_item *item)
+{
+    struct ft_msg_ack *ack = &session->ack;
+    if (ack->n_rejected == FT_WIRE_REJECTED_MAX) {
+        /* One ack cannot tell of more: the rest comes again on a new session. */
+        fail_session(session, "too many rejected batches at once");
+        return;
+    }
+    struct ft_msg_range *range = &ack->rejected[ack->n_rejected++];
+    range->first_seq = item->first_seq;
+    range->last_seq = item->first_seq + item->n_events - 1;
+    (void)snprintf(range->reason, sizeof range->reason, "%s", item->reject_reason);
+}
+
+static void ask_for_ack(struct ft_ingest *ingest, struct ft_ingest_session *session)
+{
+    if (!session->ack_due) {
+        session->ack_due = true;
+        session->next_due = ingest->due;
+        ingest->due = session;
+        ft_ingest_session_ref(session);
+    }
+}
+
+static void fail_session(struct ft_ingest_session *session, const char *text)
+{
+    session->failed = true;
+    session->ingest->options.peer_ops->close(session->peer, FT_INGEST_CLOSE_UNAVAILABLE, text);
+}
+
+static ft_err sync_log(struct ft_ingest *ingest)
+{
+    int64_t begin_ns = ft_clock_mono_ns(ingest->options.clock);
+    uint64_t position;
+    ft_err err = ft_log_sync(ingest->options.log, &position);
+    if (err != FT_OK) {
+        ingest->stats.sync_failures++;
+        return err;
+    }
+    ingest->stats.syncs++;
+    ingest->unsynced = false;
+    if (ingest->commit_seconds != NULL) {
+        int64_t took_ns = ft_clock_mono_ns(ingest->options.clock) - begin_ns;
+        ft_histogram_observe(ingest->commit_seconds, (double)took_ns / (double)FT_NS_PER_S);
+    }
+    return FT_OK;
+}
+
+static void send_acks(struct ft_ingest *ingest)
+{
+    while (ingest->due != NULL) {
+        struct ft_ingest_session *session = ingest->due;
+        ingest->due = session->next_due;
+        session->ack_due = false;
+        send_ack(ingest, session);
+        ft_ingest_session_unref(session);
+    }
+}
+
+/* Everything that is appended is synced here. */
+static void make_durable(void *ctx, struct ft_instance *instance)
+{
+    struct ft_ingest_session *session = ctx;
+    session->ingest->stats.durable_events += instance->appended_seq - instance->durable_seq;
+    instance->durable_seq = instance->appended_seq;
+    session->ack.durable_seq = instance->durable_seq;
+}
+
+static void send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session)
+{
+    if (ft_instances_with(ingest->options.instances, &session->key, make_durable, session) !=
+        FT_OK) {
+        return;
+    }
+    struct ft_response response = {.kind = FT_RESPONSE_ACK, .ack = session->ack};
+    session->ack.n_rejected = 0;
+    struct ft_buf buf;
+    ft_buf_init(&buf, 0);
+    if (ft_response_encode(&response, &buf) == FT_OK) {
+        (void)ingest->options.peer_ops->send(session->peer, buf.data, buf.size);
+        ingest->stats.acks++;
+    }
+    ft_buf_deinit(&buf);
+}

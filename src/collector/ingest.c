@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/ingest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/thread.h"
+#include "collector/commit_queue.h"
+#include "collector/ingest_impl.h"
+#include "wire/batch_reader.h"
+
+static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hello *hello);
+static void register_session(struct ft_ingest_session *session);
+static bool on_batch(struct ft_ingest_session *session, struct ft_request *request);
+static bool reject_batch(struct ft_ingest_session *session, const struct ft_request *request,
+                         const struct ft_diag *diag);
+static bool on_status(struct ft_ingest_session *session, const struct ft_msg_status *status);
+static bool refuse(struct ft_ingest_session *session, enum ft_ingest_close why, const char *text);
+
+ft_err ft_ingest_create(const struct ft_ingest_options *options, struct ft_ingest **ret_ingest)
+{
+    struct ft_ingest *ingest = calloc(1, sizeof *ingest);
+    if (ingest == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    ingest->options = *options;
+    ft_mutex_init(&ingest->lock);
+    ft_commit_queue_init(&ingest->queue, options->queue_bytes_max);
+    *ret_ingest = ingest;
+    return FT_OK;
+}
+
+void ft_ingest_destroy(struct ft_ingest *ingest)
+{
+    if (ingest != NULL) {
+        ft_commit_queue_deinit(&ingest->queue);
+        ft_mutex_deinit(&ingest->lock);
+        free(ingest);
+    }
+}
+
+ft_err ft_ingest_session_open(struct ft_ingest *ingest, void *peer, const char *address,
+                              const struct ft_principal *principal,
+                              struct ft_ingest_session **ret_session)
+{
+    struct ft_ingest_session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    session->ingest = ingest;
+    session->peer = peer;
+    session->principal = *principal;
+    (void)snprintf(session->address, sizeof session->address, "%s", address);
+    atomic_init(&session->n_refs, 1);
+    ingest->options.peer_ops->ref(peer);
+    *ret_session = session;
+    return FT_OK;
+}
+
+bool ft_ingest_session_message(struct ft_ingest_session *session, const void *data, size_t size)
+{
+    struct ft_ingest *ingest = session->ingest;
+    struct ft_request request;
+    struct ft_diag diag = {0};
+    if (ft_request_decode(data, size, &request, &diag) != FT_OK) {
+        ingest->stats.malformed_messages++;
+        return refuse(session, FT_INGEST_CLOSE_PROTOCOL, diag.text);
+    }
+    if ((request.kind == FT_REQUEST_HELLO) == session->greeted) {
+        ft_request_clear(&request);
+        ingest->stats.malformed_messages++;
+        return refuse(session, FT_INGEST_CLOSE_PROTOCOL, "Hello comes first, and only once");
+    }
+    bool go_on = true;
+    switch (request.kind) {
+    case FT_REQUEST_HELLO:
+        go_on = on_hello(session, &request.hello);
+        break;
+    case FT_REQUEST_BATCH:
+        go_on = on_batch(session, &request);
+        break;
+    case FT_REQUEST_STATUS:
+        go_on = on_status(session, &request.status);
+        break;
+    case FT_REQUEST_OTHER:
+        break;
+    }
+    ft_request_clear(&request);
+    return go_on;
+}
+
+static void mark_gone(void *ctx, struct ft_instance *instance)
+{
+    struct ft_ingest_session *session = ctx;
+    /* A newer session may have taken the instance over. */
+    if (!session->superseded) {
+        instance->connected = false;
+        instance->last_heard_ns = ft_clock_real_ns(session->ingest->options.clock);
+    }
+}
+
+void ft_ingest_session_close(struct ft_ingest_session *session)
+{
+    struct ft_ingest *ingest = session->ingest;
+    if (session->greeted) {
+        ft_mutex_lock(&ingest->lock);
+        for (struct ft_ingest_session **at = &ingest->sessions; *at != NULL; at = &(*at)->next) {
+            if (*at == session) {
+                *at = session->next;
+                break;
+            }
+        }
+        ft_mutex_unlock(&ingest->lock);
+        ft_err_ignore(
+            ft_instances_with(ingest->options.instances, &session->key, mark_gone, session),
+            "a full registry has no place for one that is gone");
+    }
+    session->closed = true;
+    ft_ingest_session_unref(session);
+}
+
+const struct ft_ingest_stats *ft_ingest_stats(const struct ft_ingest *ingest)
+{
+    return &ingest->stats;
+}
+
+void ft_ingest_observe_commits(struct ft_ingest *ingest, struct ft_histogram *seconds)
+{
+    ingest->commit_seconds = seconds;
+}
+
+void ft_ingest_session_ref(struct ft_ingest_session *session) { session->n_refs++; }
+
+void ft_ingest_session_unref(struct ft_ingest_session *session)
+{
+    if (--session->n_refs == 0) {
+        session->ingest->options.peer_ops->unref(session->peer);
+        free(session);
+    }
+}
+
+struct hello_context {
+    struct ft_ingest_session *session;
+    const struct ft_msg_hello *hello;
+    uint64_t durable_seq;
+};
+
+static void take_hello(void *ctx, struct ft_instance *instance)
+{
+    struct hello_context *context = ctx;
+    const struct ft_msg_hello *hello = context->hello;
+    const struct ft_ingest_session *session = context->session;
+    int64_t now_ns = ft_clock_real_ns(session->ingest->options.clock);
+    memcpy(instance->principal, session->principal.name, sizeof instance->principal);
+    memcpy(instance->host_name, hello->host_name, sizeof instance->host_name);
+    memcpy(instance->agent_version, hello->agent_version, sizeof instance->agent_version);
+    memcpy(instance->kernel_release, hello->kernel_release, sizeof instance->kernel_release);
+    memcpy(instance->peer, session->address, sizeof instance->peer);
+    instance->connected = true;
+    instance->started_ns = hello->started_ns;
+    instance->connected_ns = now_ns;
+    instance->last_heard_ns = now_ns;
+    instance->clock_skew_ns = hello->time_ns != 0 ? hello->time_ns - now_ns : 0;
+    context->durable_seq = instance->durable_seq;
+}
+
+static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hello *hello)
+{
+    struct ft_ingest *ingest = session->ingest;
+    const struct ft_ingest_options *options = &ingest->options;
+    if (hello->protocol_version != FT_WIRE_PROTOCOL_VERSION) {
+        return refuse(session, FT_INGEST_CLOSE_PROTOCOL,
+                      "this collector speaks protocol version 1");
+    }
+    if (session->principal.has_agent_id &&
+        memcmp(session->principal.agent_id, hello->agent_id.bytes, sizeof hello->agent_id.bytes) !=
+            0) {
+        ingest->stats.denied_sessions++;
+        return refuse(session, FT_INGEST_CLOSE_DENIED, "the token belongs to another agent");
+    }
+    if (hello->has_collector_id && !ft_uuid_equal(&hello->collector_id, &options->collector_id)) {
+        ingest->stats.denied_sessions++;
+        return refuse(session, FT_INGEST_CLOSE_DENIED,
+                      "these events belong to another collector than this one");
+    }
+    ingest->stats.hellos++;
+    session->key = (struct ft_instance_key){hello->agent_id, hello->instance_id};
+    register_session(session);
+    struct hello_context context = {session, hello, 0};
+    if (ft_instances_with(options->instances, &session->key, take_hello, &context) != FT_OK) {
+        return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "too many agents");
+    }
+    struct ft_response welcome = {.kind = FT_RESPONSE_WELCOME,
+                                  .welcome = {.collector_id = options->collector_id,
+                                              .store_epoch = options->store_epoch,
+                                              .durable_seq = context.durable_seq,
+                                              .window_bytes = options->window_bytes,
+                                              .message_bytes_max = options->message_bytes_max,
+                                              .status_interval_ms = options->status_interval_ms,
+                                              .time_ns = ft_clock_real_ns(options->clock)}};
+    (void)snprintf(welcome.welcome.collector_version, sizeof welcome.welcome.collector_version,
+                   "%s", options->version);
+    struct ft_buf buf;
+    ft_buf_init(&buf, 0);
+    if (ft_response_encode(&welcome, &buf) == FT_OK) {
+        (void)options->peer_ops->send(session->peer, buf.data, buf.size);
+    }
+    ft_buf_deinit(&buf);
+    return true;
+}
+
+/* Puts the session into the list and ends an older one of the same instance. */
+static void register_session(struct ft_ingest_session *session)
+{
+    struct ft_ingest *ingest = session->ingest;
+    struct ft_ingest_session *older = NULL;
+    ft_mutex_lock(&ingest->lock);
+    for (struct ft_ingest_session *at = ingest->sessions; at != NULL; at = at->next) {
+        if (!at->superseded && memcmp(&at->key, &session->key, sizeof at->key) == 0) {
+            at->superseded = true;
+            older = at;
+            ft_ingest_session_ref(older);
+        }
+    }
+    session->next = ingest->sessions;
+    ingest->sessions = session;
+    session->greeted = true;
+    ft_mutex_unlock(&ingest->lock);
+    if (older != NULL) {
+        ingest->stats.superseded_sessions++;
+        ingest->options.peer_ops->close(older->peer, FT_INGEST_CLOSE_SUPERSEDED,
+                                        "a newer connection of this agent took over");
+        ft_ingest_session_unref(older);
+    }
+}
+
+static bool on_batch(struct ft_ingest_session *session, struct ft_request *request)
+{
+    struct ft_ingest *ingest = session->ingest;
+    ingest->stats.received_blocks++;
+    ingest->stats.received_bytes += request->batch.size;
+    FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = NULL;
+    struct ft_diag diag = {0};
+    ft_err err = ft_batch_reader_open(request->batch.data, request->batch.size, &reader, &diag);
+    if (err == FT_E_PROTOCOL) {
+        return reject_batch(session, request, &diag);
+    }
+    if (err != FT_OK) {
+        return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, ft_err_text(err));
+    }
+    if (!ft_uuid_equal(ft_batch_reader_instance(reader), &session->key.instance_id)) {
+        ingest->stats.malformed_messages++;
+        return refuse(session, FT_INGEST_CLOSE_PROTOCOL,
+                      "the batch belongs to another instance than the Hello");
+    }
+    ingest->stats.received_events += ft_batch_reader_count(reader);
+    struct ft_commit_item item = {.session = session,
+                                  .data = request->batch.data,
+                                  .size = request->batch.size,
+                                  .first_seq = ft_batch_reader_first_seq(reader),
+                                  .n_events = ft_batch_reader_count(reader)};
+    request->batch.data = NULL; /* Moved into the queue. */
+    ft_ingest_session_ref(session);
+    bool room = ft_commit_queue_push(&ingest->queue, &item);
+    ingest->stats.queue_bytes = ft_commit_queue_bytes(&ingest->queue);
+    if (!room) {
+        ingest->stats.queue_waits++;
+    }
+    return room;
+}
+
+/*
+ * A batch that breaks the rules is acknowledged as rejected, so that it blocks nothing behind it,
+ * as long as it says which events it holds.
+ */
+static bool reject_batch(struct ft_ingest_session *session, const struct ft_request *request,
+                         const struct ft_diag *diag)
+{
+    struct ft_ingest *ingest = session->ingest;
+    struct ft_commit_item item = {.session = session};
+    if (!ft_batch_peek(request->batch.data, request->batch.size, &item.first_seq, &item.n_events)) {
+        ingest->stats.malformed_messages++;
+        return refuse(session, FT_INGEST_CLOSE_PROTOCOL, diag->text);
+    }
+    item.reject_reason = strdup(diag->text);
+    if (item.reject_reason == NULL) {
+        return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
+    }
+    ft_ingest_session_ref(session);
+    return ft_commit_queue_push(&ingest->queue, &item);
+}
+
+static void take_status(void *ctx, struct ft_instance *instance)
+{
+    const struct ft_msg_status *status = ctx;
+    instance->status = *status;
+    instance->has_status = true;
+}
+
+static void touch(void *ctx, struct ft_instance *instance)
+{
+    instance->last_heard_ns = *(const int64_t *)ctx;
+}
+
+static bool on_status(struct ft_ingest_session *session, const struct ft_msg_status *status)
+{
+    struct ft_instances *instances = session->ingest->options.instances;
+    int64_t now_ns = ft_clock_real_ns(session->ingest->options.clock);
+    struct ft_msg_status copy = *status;
+    ft_err_ignore(ft_instances_with(instances, &session->key, take_status, &copy),
+                  "the next status comes soon");
+    ft_err_ignore(ft_instances_with(instances, &session->key, touch, &now_ns),
+                  "the next status comes soon");
+    return true;
+}
+
+/* Ends the session; nothing more is read from it. */
+static bool refuse(struct ft_ingest_session *session, enum ft_ingest_close why, const char *text)
+{
+    session->ingest->options.peer_ops->close(session->peer, why, text);
+    return false;
+}

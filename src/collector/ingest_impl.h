@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the two halves of ingest (ingest.c: sessions, commit.c: the log) share.  Private to them. */
+#ifndef FT_COLLECTOR_INGEST_IMPL_H
+#define FT_COLLECTOR_INGEST_IMPL_H 1
+
+#include "base/thread.h"
+#include "collector/commit_queue.h"
+#include "collector/ingest.h"
+
+struct ft_ingest_session {
+    /* Set at creation. */
+    struct ft_ingest *ingest;
+    void *peer;
+    struct ft_principal principal;
+    char address[64];
+    /* The session's thread. */
+    bool greeted;
+    bool closed;
+    struct ft_instance_key key; /* Unchanged once greeted. */
+    /* Guarded by the ingest's lock. */
+    struct ft_ingest_session *next;
+    _Atomic bool superseded;
+    /* Any thread: one for the network, one for each queued batch, one while an ack is due. */
+    _Atomic unsigned n_refs;
+    /* The commit thread. */
+    bool failed; /* A block could not be appended: what comes behind it must not be. */
+    bool ack_due;
+    struct ft_ingest_session *next_due;
+    struct ft_msg_ack ack;
+};
+
+struct ft_ingest {
+    /* Set at creation. */
+    struct ft_ingest_options options;
+    struct ft_histogram *commit_seconds;
+    /* Any thread. */
+    struct ft_commit_queue queue;
+    struct ft_ingest_stats stats;
+    struct ft_mutex lock;
+    struct ft_ingest_session *sessions FT_GUARDED;
+    /* The commit thread. */
+    struct ft_ingest_session *due; /* Sessions that get an ack after the next good sync. */
+    bool unsynced;
+};
+
+void ft_ingest_session_ref(struct ft_ingest_session *session);
+void ft_ingest_session_unref(struct ft_ingest_session *session);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/instances.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/thread.h"
+
+#define SLOTS_MIN 64
+
+struct ft_instances {
+    struct ft_mutex lock;
+    /* Open addressing over pointers: an instance is some kilobytes and must not move. */
+    struct ft_instance **slots FT_GUARDED;
+    size_t n_slots FT_GUARDED; /* A power of two, at least twice 'n'. */
+    size_t n FT_GUARDED;
+};
+
+static struct ft_instance *find_locked(struct ft_instances *instances,
+                                       const struct ft_instance_key *key)
+    FT_REQUIRES(instances->lock);
+static ft_err add_locked(struct ft_instances *instances, const struct ft_instance_key *key,
+                         struct ft_instance **ret_instance) FT_REQUIRES(instances->lock);
+static ft_err grow_locked(struct ft_instances *instances) FT_REQUIRES(instances->lock);
+static bool evict_locked(struct ft_instances *instances) FT_REQUIRES(instances->lock);
+static void insert(struct ft_instance **slots, size_t n_slots, struct ft_instance *instance);
+
+static size_t slot_of(const struct ft_instance_key *key, size_t n_slots)
+{
+    return (size_t)ft_hash64(key, sizeof *key, 0) & (n_slots - 1);
+}
+
+ft_err ft_instances_create(struct ft_instances **ret_instances)
+{
+    FT_CLEANUP(ft_instances_destroy) struct ft_instances *instances = calloc(1, sizeof *instances);
+    if (instances == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    ft_mutex_init(&instances->lock);
+    ft_mutex_lock(&instances->lock);
+    ft_err err = grow_locked(instances);
+    ft_mutex_unlock(&instances->lock);
+    FT_TRY(err);
+    *ret_instances = FT_TAKE(instances);
+    return FT_OK;
+}
+
+void ft_instances_destroy(struct ft_instances *instances) FT_NO_TSA
+{
+    if (instances == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < instances->n_slots; i++) {
+        free(instances->slots[i]);
+    }
+    free(instances->slots);
+    ft_mutex_deinit(&instances->lock);
+    free(instances);
+}
+
+ft_err ft_instances_with(struct ft_instances *instances, const struct ft_instance_key *key,
+                         ft_instance_fn *fn, void *ctx)
+{
+    ft_mutex_lock(&instances->lock);
+    ft_err err = FT_OK;
+    struct ft_instance *instance = find_locked(instances, key);
+    if (instance == NULL) {
+        err = add_locked(instances, key, &instance);
+    }
+    if (err == FT_OK) {
+        fn(ctx, instance);
+    }
+    ft_mutex_unlock(&instances->lock);
+    return err;
+}
+
+bool ft_instances_get(struct ft_instances *instances, const struct ft_instance_key *key,
+                      struct ft_instance *ret_instance)
+{
+    ft_mutex_lock(&instances->lock);
+    const struct ft_instance *instance = find_locked(instances, key);
+    bool found = instance != NULL;
+    if (found) {
+        *ret_instance = *instance;
+    }
+    ft_mutex_unlock(&instances->lock);
+    return found;
+}
+
+ft_err ft_instances_list(struct ft_instances *instances, struct ft_instance **ret_all,
+                         size_t *ret_n)
+{
+    ft_mutex_lock(&instances->lock);
+    size_t n = 0;
+    struct ft_instance *all = calloc(instances->n + 1, sizeof *all);
+    if (all != NULL) {
+        for (size_t i = 0; i < instances->n_slots; i++) {
+            if (instances->slots[i] != NULL) {
+                all[n++] = *instances->slots[i];
+            }
+        }
+    }
+    ft_mutex_unlock(&instances->lock);
+    if (all == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    *ret_all = all;
+    *ret_n = n;
+    return FT_OK;
+}
+
+size_t ft_instances_connected(struct ft_instances *instances)
+{
+    size_t n = 0;
+    ft_mutex_lock(&instances->lock);
+    for (size_t i = 0; i < instances->n_slots; i++) {
+        n += instances->slots[i] != NULL && instances->slots[i]->connected;
+    }
+    ft_mutex_unlock(&instances->lock);
+    return n;
+}
+
+static struct ft_instance *find_locked(struct ft_instances *instances,
+                                       const struct ft_instance_key *key)
+{
+    for (size_t at = slot_of(key, instances->n_slots); instances->slots[at] != NULL;
+         at = (at + 1) & (instances->n_slots - 1)) {
+        if (memcmp(&instances->slots[at]->key, key, sizeof *key) == 0) {
+            return instances->slots[at];
+        }
+    }
+    return NULL;
+}
+
+static ft_err add_locked(struct ft_instances *instances, const struct ft_instance_key *key,
+                         struct ft_instance **ret_instance)
+{
+    if (instances->n == FT_INSTANCES_MAX && !evict_locked(instances)) {
+        return FT_E_FULL;
+    }
+    if ((instances->n + 1) * 2 > instances->n_slots) {
+        FT_TRY(grow_locked(instances));
+    }
+    struct ft_instance *instance = calloc(1, sizeof *instance);
+    if (instance == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    instance->key = *key;
+    insert(instances->slots, instances->n_slots, instance);
+    instances->n++;
+    *ret_instance = instance;
+    return FT_OK;
+}
+
+static ft_err grow_locked(struct ft_instances *instances)
+{
+    size_t n_slots = instances->n_slots != 0 ? instances->n_slots * 2 : SLOTS_MIN;
+    struct ft_instance **slots = calloc(n_slots, sizeof *slots);
+    if (slots == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    for (size_t i = 0; i < instances->n_slots; i++) {
+        if (instances->slots[i] != NULL) {
+            insert(slots, n_slots, instances->slots[i]);
+        }
+    }
+    free(instances->slots);
+    instances->slots = slots;
+    instances->n_slots = n_slots;
+    return FT_OK;
+}
+
+/* Forgets the instance that was silent longest. */
+static bool evict_locked(struct ft_instances *instances)
+{
+    size_t oldest = SIZE_MAX;
+    for (size_t i = 0; i < instances->n_slots; i++) {
+        const struct ft_instance *instance = instances->slots[i];
+        if (instance != NULL && !instance->connected &&
+            instance->stored_seq == instance->appended_seq &&
+            (oldest == SIZE_MAX ||
+             instance->last_heard_ns < instances->slots[oldest]->last_heard_ns)) {
+            oldest = i;
+        }
+    }
+    if (oldest == SIZE_MAX) {
+        return false;
+    }
+    free(instances->slots[oldest]);
+    instances->slots[oldest] = NULL;
+    instances->n--;
+    /* Later members of the run may have been placed past the hole: put them in again. */
+    for (size_t at = (oldest + 1) & (instances->n_slots - 1); instances->slots[at] != NULL;
+         at = (at + 1) & (instances->n_slots - 1)) {
+        struct ft_instance *moved = instances->slots[at];
+        instances->slots[at] = NULL;
+        insert(instances->slots, instances->n_slots, moved);
+    }
+    return true;
+}
+
+static void insert(struct ft_instance **slots, size_t n_slots, struct ft_instance *instance)
+{
+    size_t at = slot_of(&instance->key, n_slots);
+    while (slots[at] != NULL) {
+        at = (at + 1) & (n_slots - 1);
+    }
+    slots[at] = instance;
+}
