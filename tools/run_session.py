@@ -283,7 +283,7 @@ def make_traffic(lab):
     Generator(lab.clients[1], "tcp", to=f"{v4}:25", count=many, rate=0.2)
     Generator(lab.clients[1], "ping", to=v6, count=30_000, rate=0.2, ports=2, send=56)
     Generator(client, "tcp", to=f"{v4}:5001", send=1 << 40, byte_rate=200_000)
-    Generator(client, "udp", to=f"{v4}:53", count=1000, spread=1, ports=many, rate=0.5, send=40)
+    Generator(client, "udp-client", to=f"{v4}:53", count=many, rate=1, send=40, recv=40)
     # Flows end while someone is looking.
     for key in ("tcp_timeout_time_wait", "tcp_timeout_close", "udp_timeout", "icmp_timeout",
                 "icmpv6_timeout"):

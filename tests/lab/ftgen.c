@@ -17,6 +17,7 @@ static const struct {
     const char *what;
 } modes[] = {
     {"udp", gen_udp, "single packets to distinct tuples (--spread, --ports), or --count"},
+    {"udp-client", gen_udp_client, "one packet from a new port, and its answer"},
     {"udp-echo", gen_udp_echo, "answers every datagram on --bind"},
     {"tcp", gen_tcp, "connect, send, receive, close"},
     {"tcp-server", gen_tcp_server, "--serve echo|sink|source on --bind"},

@@ -62,6 +62,7 @@ struct gen_flow {
 
 /* The modes; each returns the exit code. */
 int gen_udp(const struct gen_options *options);
+int gen_udp_client(const struct gen_options *options);
 int gen_udp_echo(const struct gen_options *options);
 int gen_tcp(const struct gen_options *options);
 int gen_tcp_server(const struct gen_options *options);

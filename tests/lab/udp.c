@@ -14,7 +14,7 @@
 #define BATCH_MAX   64
 #define PAYLOAD_MAX 1400
 
-static int open_udp(const struct gen_options *options, const union gen_addr *bind_to, int family)
+static int open_udp(const union gen_addr *bind_to, int family)
 {
     int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -22,7 +22,6 @@ static int open_udp(const struct gen_options *options, const union gen_addr *bin
     }
     int room = 8 << 20;
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-    (void)options;
     union gen_addr local = *bind_to;
     if (local.any.sa_family == AF_UNSPEC) {
         local.any.sa_family = (sa_family_t)family;
@@ -96,11 +95,13 @@ int gen_udp(const struct gen_options *given)
         errno = EINVAL;
         gen_die("more packets than --spread times --ports tuples, or too long ones");
     }
-    int fd = open_udp(&options, &options.bind, options.to.any.sa_family);
+    int fd = open_udp(&options.bind, options.to.any.sa_family);
     int64_t begin = gen_now_ns();
     uint64_t sent = 0;
+    /* Slow traffic is not to come in bursts. */
+    unsigned batch = options.rate <= 0 || options.rate > BATCH_MAX * 100 ? BATCH_MAX : 1;
     while (sent < total && !gen_stopped()) {
-        unsigned n = total - sent < BATCH_MAX ? (unsigned)(total - sent) : BATCH_MAX;
+        unsigned n = total - sent < batch ? (unsigned)(total - sent) : batch;
         gen_pace(begin, sent, options.rate);
         send_batch(fd, &options, sent, n);
         sent += n;
@@ -126,10 +127,43 @@ int gen_udp(const struct gen_options *given)
     return sent == total ? 0 : 1;
 }
 
+int gen_udp_client(const struct gen_options *options)
+{
+    static const char payload[PAYLOAD_MAX];
+    if (options->send_bytes > PAYLOAD_MAX) {
+        errno = EINVAL;
+        gen_die("too much payload");
+    }
+    gen_report_begin(options);
+    gen_report_flows_begin(options);
+    int64_t begin = gen_now_ns();
+    for (uint64_t i = 0; i < options->count && !gen_stopped(); i++) {
+        struct gen_flow flow = {
+            .protocol = "udp", .dst = options->to, .echo_id = -1, .icmp_type = -1, .end = "none"};
+        gen_pace(begin, i, options->rate);
+        int fd = open_udp(&options->bind, options->to.any.sa_family);
+        if (connect(fd, &options->to.any, gen_addr_len(&options->to)) != 0 ||
+            send(fd, payload, (size_t)options->send_bytes, 0) != (ssize_t)options->send_bytes) {
+            gen_die("send");
+        }
+        socklen_t len = sizeof flow.src;
+        (void)getsockname(fd, &flow.src.any, &len);
+        flow.sent_packets = 1;
+        flow.sent_bytes = options->send_bytes;
+        if (options->recv_bytes > 0) {
+            flow.received_packets = receive_answers(fd, 1, &flow.received_bytes);
+        }
+        gen_report_flow(options, &flow);
+        (void)close(fd);
+    }
+    gen_report_end(options);
+    return 0;
+}
+
 int gen_udp_echo(const struct gen_options *options)
 {
     char buf[PAYLOAD_MAX];
-    int fd = open_udp(options, &options->bind, options->bind.any.sa_family);
+    int fd = open_udp(&options->bind, options->bind.any.sa_family);
     uint64_t n = 0;
     (void)fprintf(stderr, "ready\n");
     struct pollfd wait = {.fd = fd, .events = POLLIN};
