@@ -6,6 +6,10 @@
  * nfct_nlmsg_parse and also reads attribute 27, the event's own time stamp.  A differential fuzz
  * test holds it against libnetfilter_conntrack.
  *
+ * A record counts only with both tuples complete and of one address family; a part of the wrong
+ * size or a broken attribute makes the message FT_CT_BAD, because the kernel sends neither. Unknown
+ * attributes are passed over.  Cost: some 30 ns per message.
+ *
  * It knows bytes and nothing else: no socket, no clock, no flow table.
  *
  * Thread: any; pure functions.
@@ -20,20 +24,24 @@
 #include "base/error.h"
 #include "flow/event.h"
 
+/*
+ * What the message says.  An entry of a dump's answer (NLM_F_MULTI) is FT_CT_NEW too: only the
+ * caller knows which socket it read.
+ */
 enum ft_ct_kind { FT_CT_NEW, FT_CT_UPDATE, FT_CT_DESTROY, FT_CT_KIND_N };
 
 /* Which parts of a record the message had. */
 #define FT_CT_HAS_ID        (1U << 0)
 #define FT_CT_HAS_STATUS    (1U << 1)
 #define FT_CT_HAS_MARK      (1U << 2)
-#define FT_CT_HAS_ZONE      (1U << 3)
+#define FT_CT_HAS_ZONE      (1U << 3) /* CTA_ZONE, else the original tuple's own zone */
 #define FT_CT_HAS_COUNTERS  (1U << 4) /* both directions */
-#define FT_CT_HAS_START     (1U << 5) /* start_ns: CTA_TIMESTAMP_START */
+#define FT_CT_HAS_START     (1U << 5) /* start_ns: CTA_TIMESTAMP_START; never 0 */
 #define FT_CT_HAS_STOP      (1U << 6) /* stop_ns: CTA_TIMESTAMP_STOP */
 #define FT_CT_HAS_EVENT     (1U << 7) /* event_ns: attribute 27 */
 #define FT_CT_HAS_TCP_STATE (1U << 8)
-#define FT_CT_HAS_PORTS     (1U << 9)
-#define FT_CT_HAS_ICMP      (1U << 10)
+#define FT_CT_HAS_PORTS     (1U << 9)  /* TCP, UDP, SCTP, DCCP, UDP-Lite; of GRE the call keys */
+#define FT_CT_HAS_ICMP      (1U << 10) /* ICMP and ICMPv6 */
 #define FT_CT_HAS_TIMEOUT   (1U << 11)
 
 /* One direction of a flow.  Ports and ids in host byte order. */
@@ -79,20 +87,25 @@ enum ft_ct_step {
     FT_CT_EMPTY        /* Nothing is left. */
 };
 
-/* A cursor over a run of netlink messages. */
+/* A cursor over a run of netlink messages.  Initialise it by name: {.at = data, .left = size}. */
 struct ft_ct_reader {
-    const uint8_t *at;
+    const uint8_t *at; /* Needs no alignment. */
     size_t left;
+    bool interrupted; /* FT_CT_INTERRUPTED was given: once per run, before the message itself. */
 };
 
 /*
  * Takes the next message.  Never reads outside the run; a broken length ends the run with
- * FT_CT_BAD.  'dump' says that records of kind NEW come from a dump's answer.
+ * FT_CT_BAD.  '*ret_record' is written for any conntrack message and counts only with FT_CT_RECORD;
+ * '*ret_errno' is positive or 0 and is written only with FT_CT_DONE and FT_CT_ERROR.
  */
 enum ft_ct_step ft_ct_next(struct ft_ct_reader *reader, struct ft_ct_record *ret_record,
                            int *ret_errno);
 
-/* True when the reply tuple is the original one mirrored, that is, no NAT. */
+/*
+ * True when the reply tuple is the original one mirrored, that is, no NAT.  Of ICMP the addresses
+ * and the id are compared: a reply's type differs by nature.
+ */
 bool ft_ct_is_mirrored(const struct ft_ct_record *record);
 
 #endif
