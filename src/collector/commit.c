@@ -8,7 +8,7 @@
 static void commit_item(struct ft_ingest *ingest, struct ft_commit_item *item);
 static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item);
 static ft_err append(struct ft_ingest *ingest, const struct ft_commit_item *item);
-static void note_rejection(struct ft_ingest_session *session, const struct ft_commit_item *item);
+static ft_err note_rejection(struct ft_ingest_session *session, const struct ft_commit_item *item);
 static void ask_for_ack(struct ft_ingest *ingest, struct ft_ingest_session *session);
 static void fail_session(struct ft_ingest_session *session, const char *text);
 static ft_err sync_log(struct ft_ingest *ingest);
@@ -98,7 +98,7 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
     } else {
         if (item->reject_reason != NULL) {
             placement.rejected_events = item->n_events;
-            note_rejection(item->session, item);
+            FT_TRY(note_rejection(item->session, item));
         } else {
             FT_TRY(append(ingest, item));
             ingest->stats.appended_events += item->n_events;
@@ -127,18 +127,18 @@ static ft_err append(struct ft_ingest *ingest, const struct ft_commit_item *item
     return FT_OK;
 }
 
-static void note_rejection(struct ft_ingest_session *session, const struct ft_commit_item *item)
+static ft_err note_rejection(struct ft_ingest_session *session, const struct ft_commit_item *item)
 {
     struct ft_msg_ack *ack = &session->ack;
     if (ack->n_rejected == FT_WIRE_REJECTED_MAX) {
         /* One ack cannot tell of more: the rest comes again on a new session. */
-        fail_session(session, "too many rejected batches at once");
-        return;
+        return FT_E_FULL;
     }
     struct ft_msg_range *range = &ack->rejected[ack->n_rejected++];
     range->first_seq = item->first_seq;
     range->last_seq = item->first_seq + item->n_events - 1;
     (void)snprintf(range->reason, sizeof range->reason, "%s", item->reject_reason);
+    return FT_OK;
 }
 
 static void ask_for_ack(struct ft_ingest *ingest, struct ft_ingest_session *session)
