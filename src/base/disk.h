@@ -66,6 +66,12 @@ struct ft_disk {
  */
 FT_MUST_USE ft_err ft_disk_posix_create(const char *path, struct ft_disk **ret_disk);
 
+/*
+ * Whether 'name' may name a file of a disk: 1 to FT_DISK_NAME_SIZE - 1 bytes, no '/', no leading
+ * '.', no control byte.  Implementations refuse other names with -EINVAL.
+ */
+bool ft_disk_name_valid(const char *name);
+
 /* Accepts NULL.  All its files must be closed. */
 void ft_disk_destroy(struct ft_disk *disk);
 
