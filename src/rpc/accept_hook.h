@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stands between gRPC's listeners and accept4(2).
+ *
+ * gRPC 1.51 closes its listener for good when accept4 fails once with EMFILE (CVE-2023-4785).  A
+ * program that uses rpc/server.h therefore defines accept4 itself, which takes precedence over
+ * libc's also for calls from within libgrpc.  For the listeners that were named with
+ * ft_rpc_accept_hook_watch() it
+ *   - spends a reserve descriptor when there is no free one, to accept the newest connection and
+ *     close it again, and reports EAGAIN when the kernel's queue is empty;
+ *   - closes at once what an address has above its share of connections.
+ * All other accepts of the process pass through untouched.
+ *
+ * Thread: any; one lock, taken per accepted connection of a watched listener.
+ * Bounds: FT_RPC_ACCEPT_PORTS_MAX listeners; connections with a descriptor of FT_RPC_ACCEPT_FDS_MAX
+ * or more are not counted by address.
+ */
+#ifndef FT_RPC_ACCEPT_HOOK_H
+#define FT_RPC_ACCEPT_HOOK_H 1
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define FT_RPC_ACCEPT_PORTS_MAX 16
+/* The LimitNOFILE of the collector's unit. */
+#define FT_RPC_ACCEPT_FDS_MAX 65536
+
+struct ft_rpc_accept_stats {
+    uint64_t accepted;
+    uint64_t dropped_no_fd;
+    uint64_t dropped_address;
+};
+
+/*
+ * Watches the listeners on 'port'.  'per_address_max' is the number of connections that one address
+ * may have; it replaces the one of an earlier call.  ENOMEM, FT_E_FULL, or what opening the reserve
+ * gave.
+ */
+FT_MUST_USE ft_err ft_rpc_accept_hook_watch(uint16_t port, uint32_t per_address_max);
+void ft_rpc_accept_hook_unwatch(uint16_t port);
+
+/* True when libgrpc's accept4 is this one: false tells of a wrong link. */
+bool ft_rpc_accept_hook_is_active(void);
+
+void ft_rpc_accept_hook_get_stats(struct ft_rpc_accept_stats *ret_stats);
+
+#endif
