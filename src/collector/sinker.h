@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carries the collector's log into a sink: reads durable blocks, decodes them, derives the ids,
+ * appends the rows and commits rows and position together.  A sink that fails is tried again from
+ * its last commit; the log keeps everything meanwhile.
+ *
+ * A block that cannot be decoded (it was checked when it came: so it was damaged since) is
+ * counted, shown and passed over: it never holds up what is behind it.
+ *
+ * Thread: one thread steps; stats any.
+ */
+#ifndef FT_COLLECTOR_SINKER_H
+#define FT_COLLECTOR_SINKER_H 1
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "collector/instances.h"
+#include "flow/query.h"
+#include "sink/sink.h"
+#include "store/log.h"
+
+struct ft_sinker_options {
+    const char *name; /* Of the log's reader. */
+    uint64_t batch_rows;
+    int64_t batch_interval_ns;
+    const struct ft_clock *clock; /* Borrowed, as all pointers here. */
+    struct ft_log *log;
+    struct ft_uuid log_id;
+    struct ft_sink *sink;
+    struct ft_instances *instances;
+    /* Each row when it is read for the first time, for live streams; may be NULL. */
+    void (*on_row)(void *ctx, const struct ft_row *row);
+    void *on_row_ctx;
+};
+
+struct ft_sinker_stats {
+    _Atomic uint64_t rows; /* Committed. */
+    _Atomic uint64_t commits;
+    _Atomic uint64_t failures;
+    _Atomic uint64_t damaged_blocks;
+    _Atomic uint64_t damaged_events;
+    _Atomic uint64_t committed_position;
+    _Atomic int64_t last_commit_real_ns;
+};
+
+struct ft_sinker;
+
+/* Begins behind what the sink has. */
+FT_MUST_USE ft_err ft_sinker_create(const struct ft_sinker_options *options,
+                                    struct ft_sinker **ret_sinker, struct ft_diag *reterr_diag);
+/* Accepts NULL.  What is not committed is read again next time. */
+void ft_sinker_destroy(struct ft_sinker *sinker);
+FT_DEFINE_CLEANUP(struct ft_sinker, ft_sinker_destroy);
+
+/*
+ * Takes the next block, or commits when that is due; waits until the deadline at most.  On an error
+ * of the sink the caller pauses before the next call, which begins again at the last commit.
+ */
+FT_MUST_USE ft_err ft_sinker_step(struct ft_sinker *sinker, int64_t deadline_mono_ns,
+                                  struct ft_diag *reterr_diag);
+
+/* Commits what was appended, at stop. */
+FT_MUST_USE ft_err ft_sinker_flush(struct ft_sinker *sinker, struct ft_diag *reterr_diag);
+
+/* Thread: any. */
+const struct ft_sinker_stats *ft_sinker_stats(const struct ft_sinker *sinker);
+
+#endif
