@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "os/ct_events.h"
+
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "os/netlink.h"
+
+static const struct {
+    unsigned bit;
+    unsigned group;
+} groups_table[] = {
+    {FT_CT_GROUP_NEW, NFNLGRP_CONNTRACK_NEW},
+    {FT_CT_GROUP_UPDATE, NFNLGRP_CONNTRACK_UPDATE},
+    {FT_CT_GROUP_DESTROY, NFNLGRP_CONNTRACK_DESTROY},
+};
+
+static ft_err set_option(int fd, int option, int value)
+{
+    if (setsockopt(fd, SOL_NETLINK, option, &value, sizeof value) != 0) {
+        return ft_err_last();
+    }
+    return FT_OK;
+}
+
+static ft_err setup(struct ft_ct_events *events, const struct ft_ct_events_options *options,
+                    uint64_t *ret_rcvbuf)
+{
+    FT_TRY(ft_nl_set_rcvbuf(events->fd, options->rcvbuf_bytes, ret_rcvbuf));
+    /* ENOBUFS is how an overrun is learnt of at the place in the stream where it happened. */
+    FT_TRY(set_option(events->fd, NETLINK_NO_ENOBUFS, 0));
+    FT_TRY(ft_ct_events_set_reliable(events, options->reliable));
+    return ft_ct_events_set_groups(events, options->groups);
+}
+
+void ft_ct_events_init(struct ft_ct_events *events) { *events = (struct ft_ct_events){.fd = -1}; }
+
+ft_err ft_ct_events_open(struct ft_ct_events *events, const struct ft_ct_events_options *options,
+                         uint64_t *ret_rcvbuf)
+{
+    ft_ct_events_close(events);
+    FT_TRY(ft_nl_open(NETLINK_NETFILTER, &events->fd));
+    events->drops_last = 0;
+    uint64_t rcvbuf = 0;
+    ft_err err = setup(events, options, &rcvbuf);
+    if (err != FT_OK) {
+        ft_ct_events_close(events);
+        return err;
+    }
+    *ret_rcvbuf = rcvbuf;
+    return FT_OK;
+}
+
+void ft_ct_events_close(struct ft_ct_events *events)
+{
+    ft_fd_close(&events->fd);
+    events->groups = 0;
+}
+
+ft_err ft_ct_events_recv(struct ft_ct_events *events, void *buf, size_t size, size_t *ret_size)
+{
+    ft_err err = ft_nl_recv(events->fd, buf, size, ret_size, &events->n_foreign);
+    if (err == ft_err_from_errno(ENOBUFS) || err == ft_err_from_errno(EMSGSIZE)) {
+        return FT_E_OVERRUN;
+    }
+    return err;
+}
+
+ft_err ft_ct_events_set_groups(struct ft_ct_events *events, unsigned groups)
+{
+    for (size_t i = 0; i < sizeof groups_table / sizeof groups_table[0]; i++) {
+        unsigned bit = groups_table[i].bit;
+        if ((groups & bit) != 0 && (events->groups & bit) == 0) {
+            FT_TRY(ft_nl_join(events->fd, groups_table[i].group));
+            events->groups |= bit;
+        } else if ((groups & bit) == 0 && (events->groups & bit) != 0) {
+            FT_TRY(ft_nl_leave(events->fd, groups_table[i].group));
+            events->groups &= ~bit;
+        }
+    }
+    return FT_OK;
+}
+
+ft_err ft_ct_events_set_reliable(struct ft_ct_events *events, bool reliable)
+{
+    return set_option(events->fd, NETLINK_BROADCAST_ERROR, reliable ? 1 : 0);
+}
+
+/*
+ * SO_MEMINFO (Linux 4.12) gives the number that /proc/net/netlink shows as Drops, of this very
+ * socket and without the list of all others, which can be long.
+ */
+ft_err ft_ct_events_drops(struct ft_ct_events *events, uint64_t *ret_drops)
+{
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t size = sizeof info;
+    if (getsockopt(events->fd, SOL_SOCKET, SO_MEMINFO, info, &size) != 0) {
+        return ft_err_last();
+    }
+    events->drops += (uint32_t)(info[SK_MEMINFO_DROPS] - events->drops_last);
+    events->drops_last = info[SK_MEMINFO_DROPS];
+    *ret_drops = events->drops;
+    return FT_OK;
+}
