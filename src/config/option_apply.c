@@ -96,17 +96,17 @@ static ft_err unknown_key(const struct ft_option_apply *apply, const struct ft_y
                           const char *full, struct ft_diag *reterr_diag)
 {
     char best[FT_OPTIONS_NAME_SIZE];
+    char name[2 * FT_OPTIONS_NAME_SIZE];
     char quoted[FT_TEXT_QUOTE_SIZE];
     suggest_key(apply->table, node->key, full, best, sizeof best);
-    ft_text_quote(full, quoted);
+    (void)snprintf(name, sizeof name, "%s%s", apply->place.name, full);
+    ft_text_quote(name, quoted);
     if (best[0] == '\0') {
         return ft_diag_set(reterr_diag, FT_E_UNKNOWN_KEY, apply->place.file, node->key_line,
-                           node->key_column, "%s%sunknown key %s", apply->place.name,
-                           apply->place.name[0] != '\0' ? ": " : "", quoted);
+                           node->key_column, "unknown key %s", quoted);
     }
     return ft_diag_set(reterr_diag, FT_E_UNKNOWN_KEY, apply->place.file, node->key_line,
-                       node->key_column, "%s%sunknown key %s; did you mean \"%s\"?",
-                       apply->place.name, apply->place.name[0] != '\0' ? ": " : "", quoted, best);
+                       node->key_column, "unknown key %s; did you mean \"%s\"?", quoted, best);
 }
 
 /*

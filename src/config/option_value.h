@@ -71,6 +71,11 @@ void ft_option_allowed(const struct ft_option *option, char *buf, size_t size);
 /* "SIZE", "DURATION", "FILE": what help calls the value; "" for a bool. */
 const char *ft_option_value_name(const struct ft_option *option);
 
+/* The heading over an option: the title of the longest group that its name is in; else the first
+ * part of the name; else "General". */
+void ft_option_group_title(const struct ft_option_table *table, const struct ft_option *option,
+                           char *title, size_t size);
+
 /* Whether the value is owned text. */
 bool ft_option_is_text(const struct ft_option *option);
 

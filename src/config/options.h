@@ -311,7 +311,8 @@ const char *ft_options_report_warning(const struct ft_options_report *report, si
 void ft_options_dump(const struct ft_option_table *table, const void *options,
                      const struct ft_options_report *report, struct ft_buf *out);
 
-/* A file with every option, its help and its default, all commented out. */
+/* A file with every option under its full name, its help and its default, all commented out:
+ * taking one '#' away sets one. */
 void ft_options_example(const struct ft_option_table *table, struct ft_buf *out);
 
 /* The options as `--help` shows them; 'all' with the advanced ones. */

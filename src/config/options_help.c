@@ -35,9 +35,8 @@ static const struct common_help common_help[] = {
 
 static void help_option(const struct ft_option *option, struct ft_buf *out);
 static void describe(const struct ft_option *option, struct ft_buf *text);
-static void group_title(const struct ft_option_table *table, const struct ft_option *option,
-                        char *title, size_t size);
 static bool has_flag(const struct ft_option *option);
+static void shown_flag(const struct ft_option *option, char *buf, size_t size);
 static void man_default(const struct ft_option *option, struct ft_buf *out);
 static void man_text(const char *text, struct ft_buf *out);
 static void man_key(const char *prefix, const struct ft_option *option, struct ft_buf *out);
@@ -59,7 +58,7 @@ void ft_options_help(const struct ft_option_table *table, unsigned args_flags, b
         if (!has_flag(option) || (!all && (option->flags & FT_OPTION_ADVANCED) != 0)) {
             continue;
         }
-        group_title(table, option, title, sizeof title);
+        ft_option_group_title(table, option, title, sizeof title);
         if (strcmp(title, last_title) != 0) {
             ft_buf_addf(out, "\n%s:\n", title);
             memcpy(last_title, title, sizeof title);
@@ -87,16 +86,18 @@ void ft_options_man_flags(const struct ft_option_table *table, unsigned args_fla
         if (!has_flag(option)) {
             continue;
         }
-        group_title(table, option, title, sizeof title);
+        ft_option_group_title(table, option, title, sizeof title);
         if (strcmp(title, last_title) != 0) {
             ft_buf_addf(out, "## %s\n\n", title);
             memcpy(last_title, title, sizeof title);
         }
-        ft_option_flag_name(option, flag, sizeof flag);
+        shown_flag(option, flag, sizeof flag);
         if (option->letter != '\0') {
             ft_buf_addf(out, "*-%c*, ", option->letter);
         }
-        ft_buf_addf(out, "*%s*", flag);
+        ft_buf_add_char(out, '*');
+        man_text(flag, out);
+        ft_buf_add_char(out, '*');
         if (option->kind != FT_OPTION_BOOL) {
             ft_buf_addf(out, " _%s_", ft_option_value_name(option));
         }
@@ -117,7 +118,7 @@ void ft_options_man_keys(const struct ft_option_table *table, struct ft_buf *out
         if ((option->flags & FT_OPTION_CLI_ONLY) != 0) {
             continue;
         }
-        group_title(table, option, title, sizeof title);
+        ft_option_group_title(table, option, title, sizeof title);
         if (strcmp(title, last_title) != 0) {
             ft_buf_addf(out, "## %s\n\n", title);
             memcpy(last_title, title, sizeof title);
@@ -126,12 +127,35 @@ void ft_options_man_keys(const struct ft_option_table *table, struct ft_buf *out
     }
 }
 
+void ft_option_group_title(const struct ft_option_table *table, const struct ft_option *option,
+                           char *title, size_t size)
+{
+    const struct ft_option_group *best = NULL;
+    for (size_t i = 0; i < table->n_groups; i++) {
+        const struct ft_option_group *group = &table->groups[i];
+        size_t len = strlen(group->prefix);
+        bool inside = strncmp(option->name, group->prefix, len) == 0 && option->name[len] == '.';
+        if (inside && (best == NULL || len > strlen(best->prefix))) {
+            best = group;
+        }
+    }
+    const char *dot = strchr(option->name, '.');
+    if (best != NULL) {
+        (void)snprintf(title, size, "%s", best->title);
+    } else if (dot != NULL) {
+        (void)snprintf(title, size, "%.*s", (int)(dot - option->name), option->name);
+        title[0] = (char)toupper((unsigned char)title[0]);
+    } else {
+        (void)snprintf(title, size, "General");
+    }
+}
+
 /* "  -f, --follow                Text …" */
 static void help_option(const struct ft_option *option, struct ft_buf *out)
 {
     char flag[FT_OPTIONS_NAME_SIZE + 16];
     char left[2 * FT_OPTIONS_NAME_SIZE];
-    ft_option_flag_name(option, flag, sizeof flag);
+    shown_flag(option, flag, sizeof flag);
     char letter[] = {'-', option->letter, ',', '\0'};
     const char *value = ft_option_value_name(option);
     (void)snprintf(left, sizeof left, "  %-3s %s%s%s", option->letter != '\0' ? letter : "", flag,
@@ -162,6 +186,9 @@ static void describe(const struct ft_option *option, struct ft_buf *text)
         option->default_text != NULL && option->default_text[0] != '\0' &&
         !(option->kind == FT_OPTION_BOOL && strcmp(option->default_text, "false") == 0);
     bool has_allowed = allowed[0] != '\0' && option->kind != FT_OPTION_BOOL;
+    if ((option->flags & FT_OPTION_REQUIRED) != 0) {
+        ft_buf_add_str(text, " (required)");
+    }
     if (has_default || has_allowed) {
         ft_buf_addf(text, " (%s%s%s%s)", has_default ? "default: " : "",
                     has_default ? option->default_text : "", has_default && has_allowed ? "; " : "",
@@ -169,31 +196,17 @@ static void describe(const struct ft_option *option, struct ft_buf *text)
     }
 }
 
-/* The title of the longest group that the name is in; else its first part; else "General". */
-static void group_title(const struct ft_option_table *table, const struct ft_option *option,
-                        char *title, size_t size)
-{
-    const struct ft_option_group *best = NULL;
-    for (size_t i = 0; i < table->n_groups; i++) {
-        const struct ft_option_group *group = &table->groups[i];
-        size_t len = strlen(group->prefix);
-        bool inside = strncmp(option->name, group->prefix, len) == 0 && option->name[len] == '.';
-        if (inside && (best == NULL || len > strlen(best->prefix))) {
-            best = group;
-        }
-    }
-    const char *dot = strchr(option->name, '.');
-    if (best != NULL) {
-        (void)snprintf(title, size, "%s", best->title);
-    } else if (dot != NULL) {
-        (void)snprintf(title, size, "%.*s", (int)(dot - option->name), option->name);
-        title[0] = (char)toupper((unsigned char)title[0]);
-    } else {
-        (void)snprintf(title, size, "General");
-    }
-}
-
 static bool has_flag(const struct ft_option *option) { return option->kind != FT_OPTION_SECRET; }
+
+/* What is on already is named with its "no-". */
+static void shown_flag(const struct ft_option *option, char *buf, size_t size)
+{
+    bool on = option->kind == FT_OPTION_BOOL && option->default_text != NULL &&
+              strcmp(option->default_text, "true") == 0;
+    char flag[FT_OPTIONS_NAME_SIZE + 16];
+    ft_option_flag_name(option, flag, sizeof flag);
+    (void)snprintf(buf, size, "--%s%s", on ? "[no-]" : "", flag + 2);
+}
 
 /* A key of the file; the keys of a list's items follow theirs. */
 static void man_key(const char *prefix, const struct ft_option *option, struct ft_buf *out)
@@ -205,6 +218,9 @@ static void man_key(const char *prefix, const struct ft_option *option, struct f
     ft_buf_addf(out, "*: _%s_\n\t", value[0] != '\0' ? value : "BOOL");
     man_text(option->help, out);
     man_default(option, out);
+    if ((option->flags & FT_OPTION_REQUIRED) != 0) {
+        ft_buf_add_str(out, " Must be set.");
+    }
     if ((option->flags & FT_OPTION_RESTART) != 0) {
         ft_buf_add_str(out, " A change takes effect at the next start.");
     }

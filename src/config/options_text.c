@@ -11,12 +11,11 @@
 
 static void dump_item_list(const struct ft_option *option, const struct ft_structs *list,
                            unsigned indent, struct ft_buf *out);
-static unsigned open_sections(const char *name, const char *previous, const char *mark,
-                              struct ft_buf *out);
+static unsigned open_sections(const char *name, const char *previous, struct ft_buf *out);
 static const char *last_part(const char *name);
 static void add_indent(struct ft_buf *out, unsigned indent);
 static void add_origin(struct ft_buf *out, size_t line_start, const char *origin);
-static void example_option(const struct ft_option *option, unsigned indent, struct ft_buf *out);
+static void example_option(const struct ft_option *option, struct ft_buf *out);
 
 void ft_options_dump(const struct ft_option_table *table, const void *options,
                      const struct ft_options_report *report, struct ft_buf *out)
@@ -28,7 +27,7 @@ void ft_options_dump(const struct ft_option_table *table, const void *options,
             continue;
         }
         const void *member = ft_option_member_const(option, options);
-        unsigned indent = open_sections(option->name, previous, "", out);
+        unsigned indent = open_sections(option->name, previous, out);
         previous = option->name;
         size_t line_start = out->size;
         add_indent(out, indent);
@@ -52,47 +51,48 @@ void ft_options_dump(const struct ft_option_table *table, const void *options,
 
 void ft_options_example(const struct ft_option_table *table, struct ft_buf *out)
 {
-    const char *previous = "";
+    char title[FT_OPTIONS_NAME_SIZE];
+    char last_title[FT_OPTIONS_NAME_SIZE] = "";
     for (size_t i = 0; i < table->n_options; i++) {
         const struct ft_option *option = &table->options[i];
         if ((option->flags & FT_OPTION_CLI_ONLY) != 0) {
             continue;
         }
-        if (i > 0) {
-            ft_buf_add_char(out, '\n');
+        ft_option_group_title(table, option, title, sizeof title);
+        if (strcmp(title, last_title) != 0) {
+            ft_buf_addf(out, "%s# ---- %s ----\n", i > 0 ? "\n" : "", title);
+            memcpy(last_title, title, sizeof title);
         }
-        unsigned indent = open_sections(option->name, previous, "#", out);
-        previous = option->name;
-        example_option(option, indent, out);
+        ft_buf_add_char(out, '\n');
+        example_option(option, out);
     }
 }
 
-static void example_option(const struct ft_option *option, unsigned indent, struct ft_buf *out)
+/* The full name on one line, so that taking one '#' away is all that it needs. */
+static void example_option(const struct ft_option *option, struct ft_buf *out)
 {
-    char text[1024];
+    struct ft_buf text;
     char allowed[256];
+    ft_buf_init(&text, 0);
     ft_option_allowed(option, allowed, sizeof allowed);
-    bool say_allowed = allowed[0] != '\0' && option->kind != FT_OPTION_BOOL;
-    (void)snprintf(text, sizeof text, "%s%s%s%s", option->help, say_allowed ? " (" : "",
-                   say_allowed ? allowed : "", say_allowed ? ")" : "");
-    char margin[2 * FT_OPTIONS_NAME_SIZE];
-    (void)snprintf(margin, sizeof margin, "# %*s# ", (int)(2 * indent), "");
-    ft_wrap(text, margin, LINE_WIDTH, out);
-    ft_buf_addf(out, "# %*s%s:", (int)(2 * indent), "", last_part(option->name));
+    ft_buf_add_str(&text, option->help);
+    if (allowed[0] != '\0' && option->kind != FT_OPTION_BOOL) {
+        ft_buf_addf(&text, " (%s)", allowed);
+    }
+    ft_wrap(ft_buf_str(&text), "# ", LINE_WIDTH, out);
+    ft_buf_deinit(&text);
+    ft_buf_addf(out, "#%s: ", option->name);
     const char *value = option->default_text != NULL ? option->default_text : "";
-    if (option->kind == FT_OPTION_STRUCTS) {
-        ft_buf_add_str(out, " []");
-    } else if (option->kind == FT_OPTION_STRINGS) {
-        ft_buf_addf(out, " [%s]", value);
+    if (option->kind == FT_OPTION_STRUCTS || option->kind == FT_OPTION_STRINGS) {
+        ft_buf_addf(out, "[%s]", value);
     } else if (ft_option_is_text(option)) {
-        ft_buf_addf(out, " \"%s\"", value);
-    } else if (value[0] == '\0') {
-        ft_buf_add_str(out, option->kind == FT_OPTION_BOOL   ? " false"
-                            : option->kind == FT_OPTION_ENUM ? ""
-                                                             : " 0");
-        ft_buf_add_str(out, option->kind == FT_OPTION_ENUM ? option->names[0] : "");
+        ft_buf_addf(out, "\"%s\"", value);
+    } else if (value[0] != '\0') {
+        ft_buf_add_str(out, value);
+    } else if (option->kind == FT_OPTION_BOOL) {
+        ft_buf_add_str(out, "false");
     } else {
-        ft_buf_addf(out, " %s", value);
+        ft_buf_add_str(out, option->kind == FT_OPTION_ENUM ? option->names[0] : "0");
     }
     ft_buf_add_char(out, '\n');
 }
@@ -124,8 +124,7 @@ static void dump_item_list(const struct ft_option *option, const struct ft_struc
 }
 
 /* Writes the headings of 'name' that 'previous' was not under; returns how deep the name stands. */
-static unsigned open_sections(const char *name, const char *previous, const char *mark,
-                              struct ft_buf *out)
+static unsigned open_sections(const char *name, const char *previous, struct ft_buf *out)
 {
     unsigned depth = 0;
     bool shared = true;
@@ -134,8 +133,7 @@ static unsigned open_sections(const char *name, const char *previous, const char
         size_t len = (size_t)(dot + 1 - name);
         shared = shared && strncmp(previous, name, len) == 0;
         if (!shared) {
-            ft_buf_addf(out, "%s%s%*s%.*s:\n", mark, mark[0] != '\0' ? " " : "", (int)(2 * depth),
-                        "", (int)(dot - part), part);
+            ft_buf_addf(out, "%*s%.*s:\n", (int)(2 * depth), "", (int)(dot - part), part);
         }
         depth++;
         part = dot + 1;
@@ -156,7 +154,10 @@ static void add_indent(struct ft_buf *out, unsigned indent)
 
 static void add_origin(struct ft_buf *out, size_t line_start, const char *origin)
 {
-    size_t used = out->size - line_start;
+    size_t used = 0;
+    for (size_t i = line_start; i < out->size; i++) {
+        used += (out->data[i] & 0xc0) != 0x80 ? 1 : 0; /* Characters of UTF-8. */
+    }
     int pad = used + 2 < ORIGIN_FIELD ? (int)(ORIGIN_FIELD - used) : 2;
     ft_buf_addf(out, "%*s# %s", pad, "", origin);
 }

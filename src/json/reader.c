@@ -46,7 +46,7 @@ ft_err ft_json_parse(const char *text, size_t size, const char *file, struct ft_
             return ft_diag_set(reterr_diag, -ENOMEM, file, 0, 0, "out of memory");
         }
         unsigned line = error.line > 0 ? (unsigned)error.line : 0;
-        unsigned column = error.column > 0 ? (unsigned)error.column : 0;
+        unsigned column = error.column > 0 ? (unsigned)error.column : 1;
         return ft_diag_set(reterr_diag, FT_E_SYNTAX, file, line, column, "%s", error.text);
     }
     *ret_doc = doc;
