@@ -5,6 +5,7 @@ everything away again.  See tools/run for the options."""
 import argparse
 import contextlib
 import ctypes
+import hashlib
 import http.client
 import os
 import pathlib
@@ -21,7 +22,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parents[1]
 BUILD = TOP / "build" / "release"
 BIN = BUILD / "src" / "bin"
-PAGE_PORT = 8480
+PAGE_PORT = 8319
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 20
 SWITCHES = ("nf_conntrack_acct", "nf_conntrack_timestamp", "nf_conntrack_events")
@@ -166,26 +167,25 @@ def wait_ready(programs, place, port):
 
 
 def write_configuration(state, page_port, stream_port):
-    token = state / "token"
-    if not token.exists():
-        token.touch(mode=0o600)
-        token.write_text(secrets.token_urlsafe(32) + "\n")
-    (state / "tokens").touch(mode=0o600)
-    (state / "tokens").write_text(token.read_text())
+    token_file = state / "token"
+    if not token_file.exists():
+        token_file.touch(mode=0o600)
+        token_file.write_text(secrets.token_urlsafe(32) + "\n")
+    digest = hashlib.sha256(token_file.read_text().strip().encode()).hexdigest()
+    (state / "tokens").write_text(f"# Made by tools/run.\nlocal: sha256:{digest}\n")
     (state / "collector.yaml").write_text(f"""\
-# Written by tools/run.
-grpc:
+# Made by tools/run.
+data_dir: {state}/collector
+ingest:
   listen: 127.0.0.1:{stream_port}
   plaintext: true
-auth:
-  token_file: {state}/tokens
+  tokens_file: {state}/tokens
 http:
   listen: 127.0.0.1:{page_port}
-storage:
-  directory: {state}/collector
+  socket: {state}/collector.sock
 """)
     (state / "flowtraild.yaml").write_text(f"""\
-# Written by tools/run.
+# Made by tools/run.
 collector:
   url: http://127.0.0.1:{stream_port}
   plaintext: true
