@@ -41,10 +41,10 @@ def hello(**changes):
     return pb.ExportRequest(hello=pb.Hello(**fields))
 
 
-def batch(instance, count=2, **changes):
-    fields = dict(instance_id=instance, first_seq=1, count=count,
-                  base_time_unix_ns=time.time_ns(), fields=[0] * count, time_delta_ns=[0] * count,
-                  type=[1] * count)
+def batch(instance, rows=2, **changes):
+    fields = dict(instance_id=instance, first_seq=1, count=rows,
+                  base_time_unix_ns=time.time_ns(), fields=[0] * rows, time_delta_ns=[0] * rows,
+                  type=[1] * rows)
     fields.update(changes)
     return pb.ExportRequest(batch=pb.Batch(**fields))
 
