@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From events to the log: filters what the tracker emits, numbers it, packs it into blocks and
+ * appends them to the log; turns losses into LOSS events; keeps the agent's account.
+ *
+ *     tracker ─► filter ─► number ─► block ─► log
+ *
+ * The account: observed = acknowledged + retained + lost, at any moment.  'Observed' counts every
+ * event that was numbered and every one that is known to be lost before it could be.
+ *
+ * Thread: the pipeline thread, except the functions marked "any".
+ */
+#ifndef FT_AGENT_PIPELINE_H
+#define FT_AGENT_PIPELINE_H 1
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "filter/filter.h"
+#include "flow/ids.h"
+#include "store/log.h"
+
+/* Addresses that the name of a collector may have. */
+#define FT_PIPELINE_PEERS_MAX 16
+
+struct ft_pipeline_options {
+    struct ft_uuid agent_id;
+    struct ft_uuid instance_id;
+    uint64_t block_events_max;
+    uint64_t block_bytes_max;
+    int64_t flush_interval_ns;
+    const struct ft_clock *clock; /* Borrowed. */
+    /* Each event that is kept, after it was numbered: for live streams.  May be NULL. */
+    void (*on_event)(void *ctx, const struct ft_event *event);
+    void *on_event_ctx;
+};
+
+struct ft_pipeline_stats {
+    _Atomic uint64_t numbered_events; /* The last sequence number given. */
+    _Atomic uint64_t events[FT_EVENT_TYPE_N];
+    _Atomic uint64_t inferred_events;
+    _Atomic uint64_t filtered[FT_VERDICT_N]; /* [KEPT] stays 0. */
+    _Atomic uint64_t open_events;            /* In the block that is being filled. */
+    _Atomic uint64_t sealed_blocks;
+    _Atomic uint64_t sealed_bytes;
+    _Atomic uint64_t dropped_events; /* In blocks that the log dropped, not yet acknowledged. */
+    /* By cause, as LOSS events tell or will tell. */
+    _Atomic uint64_t lost[FT_LOSS_CAUSE_N];
+    /* The part of 'lost' that never had a number. */
+    _Atomic uint64_t lost_unnumbered;
+};
+
+struct ft_pipeline;
+
+FT_MUST_USE ft_err ft_pipeline_create(const struct ft_pipeline_options *options,
+                                      struct ft_pipeline **ret_pipeline);
+void ft_pipeline_destroy(struct ft_pipeline *pipeline);
+FT_DEFINE_CLEANUP(struct ft_pipeline, ft_pipeline_destroy);
+
+/* The log is made after the pipeline, whose ft_pipeline_on_drop it calls; borrowed. */
+void ft_pipeline_set_log(struct ft_pipeline *pipeline, struct ft_log *log);
+/* ft_log_drop_fn; 'ctx' is the pipeline. */
+void ft_pipeline_on_drop(void *ctx, const struct ft_block_info *info, size_t size);
+
+/* Replaces the filter; the old one is destroyed.  Thread: any. */
+void ft_pipeline_set_filter(struct ft_pipeline *pipeline, struct ft_filter *filter);
+/* Where the exporter connects to.  Thread: any. */
+void ft_pipeline_set_peers(struct ft_pipeline *pipeline, const struct ft_filter_peer *peers,
+                           size_t n_peers);
+
+/* Takes an event from the tracker; its number is set here. */
+void ft_pipeline_take(struct ft_pipeline *pipeline, struct ft_event *event);
+
+/* Seals the open block when it is old enough; ft_pipeline_deadline says when that is. */
+void ft_pipeline_tick(struct ft_pipeline *pipeline);
+int64_t ft_pipeline_deadline(const struct ft_pipeline *pipeline);
+/* Seals the open block now. */
+void ft_pipeline_flush(struct ft_pipeline *pipeline);
+
+/* Events were rejected by the collector, or could not be sent: they are lost.  Thread: any. */
+void ft_pipeline_lost(struct ft_pipeline *pipeline, enum ft_loss_cause cause, uint64_t first_seq,
+                      uint64_t last_seq);
+/* Everything up to 'seq' is with the collector.  Thread: any. */
+void ft_pipeline_acked(struct ft_pipeline *pipeline, uint64_t seq);
+
+/* Thread: any. */
+const struct ft_pipeline_stats *ft_pipeline_stats(const struct ft_pipeline *pipeline);
+
+#endif
