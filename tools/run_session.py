@@ -20,7 +20,7 @@ import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
-BUILD = TOP / "build" / "release"
+BUILD = pathlib.Path(os.environ.get("FT_BUILD") or TOP / "build" / "release")
 BIN = BUILD / "src" / "bin"
 PAGE_PORT = 8319
 START_SECONDS_MAX = 30
