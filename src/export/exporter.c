@@ -110,6 +110,16 @@ void ft_exporter_restart(struct ft_exporter *exporter)
     ft_link_restart(&exporter->link, now_of(exporter));
 }
 
+void ft_exporter_use_stream(struct ft_exporter *exporter, struct ft_stream *stream)
+{
+    int64_t now_ns = now_of(exporter);
+    exporter->options.stream = stream;
+    exporter->sending = false;
+    ft_flight_rewind(&exporter->flight);
+    ft_link_restart(&exporter->link, now_ns);
+    ft_link_closed(&exporter->link, now_ns, FT_LINK_REASON_OWN);
+}
+
 void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns)
 {
     act(exporter, now_of(exporter));

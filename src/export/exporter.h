@@ -99,6 +99,12 @@ void ft_exporter_disable(struct ft_exporter *exporter);
 void ft_exporter_restart(struct ft_exporter *exporter);
 
 /*
+ * Goes on with another stream (new address, new certificates), which is connected at once; what was
+ * in flight is sent again.  The old one is the caller's to destroy.
+ */
+void ft_exporter_use_stream(struct ft_exporter *exporter, struct ft_stream *stream);
+
+/*
  * Waits for the next thing to happen, 'until_mono_ns' at most, and does all that is due.
  * ft_exporter_wake() ends the wait.
  */
