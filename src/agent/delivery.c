@@ -20,14 +20,15 @@ struct ft_delivery {
     struct ft_delivery_options options;
     struct ft_exporter *exporter; /* NULL: no collector configured. */
     struct ft_thread thread;
+    bool report_own; /* The agent's own connection is to be reported. */
     /* The delivery's thread. */
-    struct ft_stream *stream;
     struct ft_rpc_target target;
     enum ft_link_state logged_state;
     /* Any thread. */
     _Atomic bool stopping;
     _Atomic int64_t stop_deadline_ns;
     struct ft_mutex lock;
+    struct ft_stream *stream FT_GUARDED;      /* Only its wake() is for other threads. */
     struct ft_stream *next_stream FT_GUARDED; /* From a reload, to be taken over. */
     struct ft_rpc_target next_target FT_GUARDED;
     char token_file[512] FT_GUARDED;
@@ -57,8 +58,13 @@ ft_err ft_delivery_create(const struct ft_delivery_options *options,
     ft_mutex_init(&delivery->lock);
     delivery->options = *options;
     const struct ft_agent_options *config = options->config;
+    delivery->report_own = config->filter.own_connection;
     if (config->collector.url[0] != '\0') {
-        FT_TRY(make_stream(delivery, config, &delivery->stream, &delivery->target, reterr_diag));
+        struct ft_stream *stream = NULL;
+        FT_TRY(make_stream(delivery, config, &stream, &delivery->target, reterr_diag));
+        ft_mutex_lock(&delivery->lock);
+        delivery->stream = stream;
+        ft_mutex_unlock(&delivery->lock);
         struct ft_exporter_options exporter = {.link = ft_link_options_default,
                                                .window_bytes = config->collector.window_bytes,
                                                .agent_id = options->agent_id,
@@ -66,7 +72,7 @@ ft_err ft_delivery_create(const struct ft_delivery_options *options,
                                                .started_ns = options->started_ns,
                                                .clock = options->clock,
                                                .random = options->random,
-                                               .stream = delivery->stream,
+                                               .stream = stream,
                                                .log = options->log,
                                                .host = {.ctx = delivery,
                                                         .next_seq = host_next_seq,
@@ -150,9 +156,11 @@ void ft_delivery_destroy(struct ft_delivery *delivery) FT_NO_TSA
 
 void ft_delivery_wake(struct ft_delivery *delivery)
 {
-    if (delivery->exporter != NULL) {
-        ft_exporter_wake(delivery->exporter);
+    ft_mutex_lock(&delivery->lock);
+    if (delivery->stream != NULL) {
+        delivery->stream->ops->wake(delivery->stream);
     }
+    ft_mutex_unlock(&delivery->lock);
 }
 
 bool ft_delivery_is_configured(const struct ft_delivery *delivery)
@@ -233,7 +241,7 @@ static ft_err give_token(void *ctx, char *buf, size_t buf_size)
 /* Tells the filter where the agent's own connection goes to. */
 static void learn_peers(struct ft_delivery *delivery)
 {
-    if (delivery->options.config->filter.own_connection) {
+    if (delivery->report_own) {
         return;
     }
     char port[8];
@@ -288,14 +296,15 @@ static void take_over_stream(struct ft_delivery *delivery)
 {
     ft_mutex_lock(&delivery->lock);
     struct ft_stream *stream = delivery->next_stream;
+    struct ft_stream *older = NULL;
     delivery->next_stream = NULL;
     if (stream != NULL) {
+        older = delivery->stream;
+        delivery->stream = stream;
         delivery->target = delivery->next_target;
     }
     ft_mutex_unlock(&delivery->lock);
     if (stream != NULL) {
-        struct ft_stream *older = delivery->stream;
-        delivery->stream = stream;
         ft_exporter_use_stream(delivery->exporter, stream);
         older->ops->destroy(older);
     }

@@ -13,7 +13,7 @@
 #include "metrics/metrics.h"
 
 struct ft_delivery_options {
-    const struct ft_agent_options *config; /* Read during calls only. */
+    const struct ft_agent_options *config; /* Read at creation only. */
     struct ft_uuid agent_id;
     struct ft_uuid instance_id;
     int64_t started_ns;

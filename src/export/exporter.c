@@ -133,11 +133,6 @@ void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns)
     publish(exporter);
 }
 
-void ft_exporter_wake(struct ft_exporter *exporter)
-{
-    exporter->options.stream->ops->wake(exporter->options.stream);
-}
-
 bool ft_exporter_is_drained(struct ft_exporter *exporter)
 {
     refill(exporter);

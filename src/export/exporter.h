@@ -105,13 +105,10 @@ void ft_exporter_restart(struct ft_exporter *exporter);
 void ft_exporter_use_stream(struct ft_exporter *exporter, struct ft_stream *stream);
 
 /*
- * Waits for the next thing to happen, 'until_mono_ns' at most, and does all that is due.
- * ft_exporter_wake() ends the wait.
+ * Waits for the next thing to happen, 'until_mono_ns' at most, and does all that is due.  The
+ * stream's wake() ends the wait: new blocks are there, or stop is wanted.
  */
 void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns);
-
-/* New blocks are there, or stop is wanted.  Thread: any. */
-void ft_exporter_wake(struct ft_exporter *exporter);
 
 /* True when everything that is sealed in the log is acknowledged. */
 bool ft_exporter_is_drained(struct ft_exporter *exporter);
