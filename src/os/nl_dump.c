@@ -3,6 +3,7 @@
 
 #include <libmnl/libmnl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
