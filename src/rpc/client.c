@@ -17,6 +17,9 @@
 #include "rpc/message.h"
 #include "rpc/rpc.h"
 
+/* How long a status may take behind empty headers before they are believed. */
+#define SETTLE_NS (20 * FT_NS_PER_MS)
+
 /* What comes back from the completion queue; its address is the tag. */
 enum op_kind { OP_HEADERS, OP_SEND, OP_RECEIVE, OP_STATUS, OP_WAKE, OP_N };
 
@@ -43,7 +46,8 @@ struct client {
     grpc_call *call;
     unsigned n_ops; /* Of OP_HEADERS to OP_STATUS, those that gRPC has. */
     int64_t open_deadline_mono_ns;
-    bool cancelled; /* By the caller. */
+    int64_t settle_mono_ns; /* Until then a status may show that the headers were none. */
+    bool cancelled;         /* By the caller. */
     bool timed_out;
     bool opened; /* Headers arrived. */
     bool ended;  /* The peer will send no more messages. */
@@ -199,8 +203,7 @@ static void client_poll(struct ft_stream *stream, int64_t deadline_mono_ns,
     }
     const struct ft_clock *clock = ft_clock_system();
     for (;;) {
-        /* An answer without headers opens nothing: its status is in the queue, right behind. */
-        if (client->opened_due && next_event(client, 0)) {
+        if (client->opened_due && !client->closed && next_event(client, client->settle_mono_ns)) {
             continue;
         }
         if (take_event(client, ret_event)) {
@@ -332,6 +335,12 @@ static void on_op(struct client *client, enum op_kind kind, bool success)
     case OP_HEADERS:
         client->opened = success && !client->timed_out;
         client->opened_due = client->opened;
+        /*
+         * gRPC reports a refusal, which has a status and no headers, as empty headers with the
+         * status right behind.  Our server and many others always send one header.
+         */
+        client->settle_mono_ns =
+            client->headers.count > 0 ? 0 : ft_clock_mono_ns(ft_clock_system()) + SETTLE_NS;
         break;
     case OP_SEND:
         grpc_byte_buffer_destroy(client->sending);

@@ -42,8 +42,17 @@ static const struct status_meaning meanings[] = {
 
 /* The words by which gRPC 1.51 reports a failed handshake or certificate check. */
 static const char *const tls_words[] = {
-    "SSL_ERROR", "Ssl handshake", "SSL routines",     "certificate verify", "Peer name",
-    "ALPN",      "TSI_",          "Handshake failed", "handshake failed",   "Cannot check peer",
+    "SSL_ERROR",
+    "Ssl handshake",
+    "SSL routines",
+    "certificate verify",
+    "Peer name",
+    "ALPN",
+    "TSI_",
+    "Handshake failed",
+    "handshake failed",
+    "Cannot check peer",
+    "Verify peer callback",
 };
 
 static_assert((int)FT_RPC_UNAUTHENTICATED == (int)GRPC_STATUS_UNAUTHENTICATED, "same numbers");

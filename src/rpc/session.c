@@ -216,7 +216,13 @@ static void run(struct ft_rpc_session *session)
     ft_rpc_count(&session->server->accepted, 1);
     session->live = true;
     link_session(session);
+    /* Without a header of its own an answer looks like a refusal, to our client and to NetBird's.
+     */
+    grpc_metadata header = {.key = grpc_slice_from_static_string("flowtrail"),
+                            .value = grpc_slice_from_static_string("1")};
     grpc_op open = {.op = GRPC_OP_SEND_INITIAL_METADATA};
+    open.data.send_initial_metadata.count = 1;
+    open.data.send_initial_metadata.metadata = &header;
     grpc_op end = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     end.data.recv_close_on_server.cancelled = &session->cancelled;
     ft_mutex_lock(&session->lock);

@@ -191,6 +191,26 @@ void send_bytes(struct ft_stream *stream, const void *data, size_t size)
     CHECK_OK(stream->ops->send(stream, &parts));
 }
 
+void exchange(struct ft_stream *stream, const void *data, size_t size)
+{
+    bool sent = false;
+    bool answered = false;
+    send_bytes(stream, data, size);
+    while (!sent || !answered) {
+        struct ft_stream_event event;
+        next_event(stream, 20000, &event);
+        if (event.kind == FT_STREAM_SENT && !sent) {
+            sent = true;
+        } else if (event.kind == FT_STREAM_MESSAGE && !answered) {
+            CHECK_BYTES(event.data, event.size, data, size);
+            answered = true;
+        } else {
+            ft_test_fail(__FILE__, __LINE__, "event %d instead of an answer: %s", (int)event.kind,
+                         event.text);
+        }
+    }
+}
+
 bool reaches(atomic_uint *counter, unsigned n)
 {
     int64_t deadline = now_ns() + 5 * FT_NS_PER_S;

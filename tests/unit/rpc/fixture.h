@@ -73,6 +73,8 @@ void next_event(struct ft_stream *stream, int ms, struct ft_stream_event *ret_ev
 void expect(struct ft_stream *stream, enum ft_stream_event_kind kind,
             struct ft_stream_event *ret_event);
 void send_bytes(struct ft_stream *stream, const void *data, size_t size);
+/* Sends a message and waits until it is sent and has come back, in whatever order. */
+void exchange(struct ft_stream *stream, const void *data, size_t size);
 
 /* Waits for at most five seconds until '*counter' is at least 'n'. */
 bool reaches(atomic_uint *counter, unsigned n);

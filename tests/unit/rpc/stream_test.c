@@ -36,8 +36,10 @@ TEST(a_message_goes_there_and_back)
     struct ft_stream_parts parts = {
         .head = "head:", .head_size = 5, .body = "body", .body_size = 4};
     CHECK_OK(stream->ops->send(stream, &parts));
-    expect(stream, FT_STREAM_SENT, &event);
-    expect(stream, FT_STREAM_MESSAGE, &event);
+    do {
+        next_event(stream, 5000, &event);
+    } while (event.kind == FT_STREAM_SENT);
+    CHECK_INT(event.kind, FT_STREAM_MESSAGE);
     CHECK_BYTES(event.data, event.size, "head:body", 9);
     stream->ops->cancel(stream);
     expect(stream, FT_STREAM_CLOSED, &event);
@@ -65,10 +67,7 @@ TEST(an_empty_message_is_a_message)
     struct ft_stream *stream = client_start(&peer, NULL);
     CHECK_OK(stream->ops->open(stream));
     expect(stream, FT_STREAM_OPENED, &event);
-    send_bytes(stream, NULL, 0);
-    expect(stream, FT_STREAM_SENT, &event);
-    expect(stream, FT_STREAM_MESSAGE, &event);
-    CHECK_INT(event.size, 0);
+    exchange(stream, NULL, 0);
     stream->ops->destroy(stream);
     peer_deinit(&peer);
 }
@@ -391,8 +390,10 @@ TEST(large_messages_arrive_whole)
     struct ft_stream_parts parts = {
         .head = data, .head_size = 100, .body = data + 100, .body_size = size - 100};
     CHECK_OK(stream->ops->send(stream, &parts));
-    expect(stream, FT_STREAM_SENT, &event);
-    expect(stream, FT_STREAM_MESSAGE, &event);
+    do {
+        next_event(stream, 5000, &event);
+    } while (event.kind == FT_STREAM_SENT);
+    CHECK_INT(event.kind, FT_STREAM_MESSAGE);
     CHECK_BYTES(event.data, event.size, data, size);
     free(data);
     stream->ops->destroy(stream);
