@@ -48,6 +48,7 @@ static ft_err apply_tree(struct loader *loader, const struct ft_yaml_tree *tree)
 static ft_err load_environment(struct loader *loader);
 static void warn_unknown_variables(struct loader *loader);
 static bool is_injected(const char *name, size_t len, const char *value);
+static bool is_service_url(const char *name, size_t len, const char *value);
 static ft_err load_flags(struct loader *loader);
 static ft_err check_result(struct loader *loader);
 static void place_diag(struct loader *loader);
@@ -69,6 +70,7 @@ ft_err ft_options_load(const struct ft_option_table *table, const struct ft_opti
     void *fresh = malloc(table->struct_size);
     if (report == NULL || fresh == NULL || ft_options_init(table, fresh) != FT_OK) {
         free(fresh);
+        free(FT_TAKE(report)); /* Empty still. */
         return ft_diag_set(reterr_diag, -ENOMEM, "", 0, 0, "out of memory");
     }
     report->table = table;
@@ -271,7 +273,7 @@ static ft_err load_environment(struct loader *loader)
         const char *value = find_variable(loader->input->environment, name);
         /* Empty counts as not set: that is all that compose files and charts can say. */
         if (value == NULL || value[0] == '\0' || (option->flags & FT_OPTION_CLI_ONLY) != 0 ||
-            is_injected(name, strlen(name), value)) {
+            is_service_url(name, strlen(name), value)) {
             continue;
         }
         struct ft_option_place place = {
@@ -323,19 +325,26 @@ static void warn_unknown_variables(struct loader *loader)
 }
 
 /*
- * Kubernetes sets FLOWTRAIL_COLLECTOR_SERVICE_HOST, FLOWTRAIL_COLLECTOR_PORT=tcp://… and their like
- * in every pod beside a Service called flowtrail-collector.
+ * Kubernetes sets FLOWTRAIL_COLLECTOR_SERVICE_HOST, FLOWTRAIL_COLLECTOR_PORT_4317_TCP_ADDR and
+ * their like in every pod beside a Service called flowtrail-collector.
  */
 static bool is_injected(const char *name, size_t len, const char *value)
 {
     static const char host[] = "_SERVICE_HOST";
-    if (len > sizeof host && strncmp(name + len - (sizeof host - 1), host, sizeof host - 1) == 0) {
+    size_t host_len = sizeof host - 1;
+    if (len > host_len && strncmp(name + len - host_len, host, host_len) == 0) {
         return true;
     }
-    const void *service = memmem(name, len, "_SERVICE_PORT", strlen("_SERVICE_PORT"));
-    const void *port = memmem(name, len, "_PORT_", strlen("_PORT_"));
-    return service != NULL || (port != NULL && memmem(name, len, "_TCP", 4) != NULL) ||
-           strncmp(value, "tcp://", 6) == 0 || strncmp(value, "udp://", 6) == 0;
+    return memmem(name, len, "_SERVICE_PORT", strlen("_SERVICE_PORT")) != NULL ||
+           (memmem(name, len, "_PORT_", 6) != NULL && memmem(name, len, "_TCP", 4) != NULL) ||
+           is_service_url(name, len, value);
+}
+
+/* FLOWTRAIL_COLLECTOR_PORT=tcp://10.0.0.1:4317: not a port, whatever an option of that name is. */
+static bool is_service_url(const char *name, size_t len, const char *value)
+{
+    return len > 5 && strncmp(name + len - 5, "_PORT", 5) == 0 &&
+           (strncmp(value, "tcp://", 6) == 0 || strncmp(value, "udp://", 6) == 0);
 }
 
 static ft_err load_flags(struct loader *loader)

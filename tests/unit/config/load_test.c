@@ -292,7 +292,7 @@ TEST(environment_warnings)
     struct load load;
     setup(&load);
     char *environment[] = {(char *)(uintptr_t) "PATH=/bin",
-                           (char *)(uintptr_t) "FLOWTRAIL_COLLECTOR_URL=u",
+                           (char *)(uintptr_t) "FLOWTRAIL_COLLECTOR_URL=tcp://u",
                            (char *)(uintptr_t) "FLOWTRAIL_COLLECTOR_TOKEN=secretsecret",
                            (char *)(uintptr_t) "FLOWTRAIL_LOG_BYTE_MAX=1",
                            (char *)(uintptr_t) "FLOWTRAIL_ZZZZZZZZZZZZZZZZZ=1",
@@ -303,6 +303,7 @@ TEST(environment_warnings)
                            NULL};
     load.input.environment = environment;
     CHECK_OK(run(&load));
+    CHECK_STR(load.options.url, "tcp://u");
     CHECK_INT(ft_options_report_n_warnings(load.report), 3);
     CHECK(strstr(ft_options_report_warning(load.report, 0),
                  "FLOWTRAIL_COLLECTOR_TOKEN: a secret") != NULL);
