@@ -135,7 +135,7 @@ static ft_err parse_short(struct parser *p, const char *word)
             FT_TRY(add_flag(p, option, "true"));
             continue;
         }
-        const char *value;
+        const char *value = NULL;
         FT_TRY(take_value(p, name, attached, &value));
         return add_flag(p, option, value);
     }

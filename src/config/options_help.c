@@ -82,7 +82,7 @@ void ft_options_man_flags(const struct ft_option_table *table, unsigned args_fla
     char last_title[FT_OPTIONS_NAME_SIZE] = "";
     for (size_t i = 0; i < table->n_options; i++) {
         const struct ft_option *option = &table->options[i];
-        char flag[FT_OPTIONS_NAME_SIZE + 16];
+        char flag[FT_OPTIONS_NAME_SIZE + 32];
         if (!has_flag(option)) {
             continue;
         }
@@ -153,7 +153,7 @@ void ft_option_group_title(const struct ft_option_table *table, const struct ft_
 /* "  -f, --follow                Text …" */
 static void help_option(const struct ft_option *option, struct ft_buf *out)
 {
-    char flag[FT_OPTIONS_NAME_SIZE + 16];
+    char flag[FT_OPTIONS_NAME_SIZE + 32];
     char left[2 * FT_OPTIONS_NAME_SIZE];
     shown_flag(option, flag, sizeof flag);
     char letter[] = {'-', option->letter, ',', '\0'};

@@ -138,7 +138,7 @@ bool ft_json_as_i64(const struct ft_json_value *value, int64_t *ret)
 
 bool ft_json_as_u64(const struct ft_json_value *value, uint64_t *ret)
 {
-    int64_t number;
+    int64_t number = 0;
     if (!ft_json_as_i64(value, &number) || number < 0) {
         return false;
     }
@@ -167,7 +167,7 @@ bool ft_json_as_bool(const struct ft_json_value *value, bool *ret)
 ft_err ft_json_get_str(const struct ft_json_value *object, const char *key, const char **ret,
                        struct ft_diag *reterr_diag)
 {
-    const struct ft_json_value *value;
+    const struct ft_json_value *value = NULL;
     FT_TRY(find_member(object, key, &value, reterr_diag));
     return ft_json_as_str(value, ret) ? FT_OK : wrong_kind(key, "text", reterr_diag);
 }
@@ -175,7 +175,7 @@ ft_err ft_json_get_str(const struct ft_json_value *object, const char *key, cons
 ft_err ft_json_get_i64(const struct ft_json_value *object, const char *key, int64_t *ret,
                        struct ft_diag *reterr_diag)
 {
-    const struct ft_json_value *value;
+    const struct ft_json_value *value = NULL;
     FT_TRY(find_member(object, key, &value, reterr_diag));
     return ft_json_as_i64(value, ret) ? FT_OK : wrong_kind(key, "a whole number", reterr_diag);
 }
@@ -183,9 +183,9 @@ ft_err ft_json_get_i64(const struct ft_json_value *object, const char *key, int6
 ft_err ft_json_get_u64(const struct ft_json_value *object, const char *key, uint64_t *ret,
                        struct ft_diag *reterr_diag)
 {
-    const struct ft_json_value *value;
+    const struct ft_json_value *value = NULL;
     FT_TRY(find_member(object, key, &value, reterr_diag));
-    int64_t number;
+    int64_t number = 0;
     if (!ft_json_as_i64(value, &number)) {
         return wrong_kind(key, "a whole number", reterr_diag);
     }
@@ -200,7 +200,7 @@ ft_err ft_json_get_u64(const struct ft_json_value *object, const char *key, uint
 ft_err ft_json_get_double(const struct ft_json_value *object, const char *key, double *ret,
                           struct ft_diag *reterr_diag)
 {
-    const struct ft_json_value *value;
+    const struct ft_json_value *value = NULL;
     FT_TRY(find_member(object, key, &value, reterr_diag));
     return ft_json_as_double(value, ret) ? FT_OK : wrong_kind(key, "a number", reterr_diag);
 }
@@ -208,7 +208,7 @@ ft_err ft_json_get_double(const struct ft_json_value *object, const char *key, d
 ft_err ft_json_get_bool(const struct ft_json_value *object, const char *key, bool *ret,
                         struct ft_diag *reterr_diag)
 {
-    const struct ft_json_value *value;
+    const struct ft_json_value *value = NULL;
     FT_TRY(find_member(object, key, &value, reterr_diag));
     return ft_json_as_bool(value, ret) ? FT_OK : wrong_kind(key, "true or false", reterr_diag);
 }

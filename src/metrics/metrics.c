@@ -80,7 +80,7 @@ ft_err ft_metrics_add_counter(struct ft_metrics *metrics, const char *name, cons
                               struct ft_counter **ret_counter)
 {
     struct request request = {name, help, labels, n_labels, FT_METRIC_COUNTER, 1};
-    struct ft_series *series;
+    struct ft_series *series = NULL;
     FT_TRY(register_series(metrics, &request, &series));
     *ret_counter = &series->counter;
     return FT_OK;
@@ -91,7 +91,7 @@ ft_err ft_metrics_add_gauge(struct ft_metrics *metrics, const char *name, const 
                             struct ft_gauge **ret_gauge)
 {
     struct request request = {name, help, labels, n_labels, FT_METRIC_GAUGE, 1};
-    struct ft_series *series;
+    struct ft_series *series = NULL;
     FT_TRY(register_series(metrics, &request, &series));
     *ret_gauge = &series->gauge;
     return FT_OK;
@@ -222,7 +222,7 @@ static ft_err add_series(struct ft_metrics *metrics, const struct request *reque
     if (request->cost > metrics->series_max - metrics->n_series) {
         return FT_E_FULL;
     }
-    struct ft_family *family;
+    struct ft_family *family = NULL;
     FT_TRY(find_family(metrics, request, &family));
     struct ft_series *_Atomic *link = &family->first;
     for (struct ft_series *series = atomic_load(link); series != NULL; series = atomic_load(link)) {
