@@ -11,6 +11,8 @@
  *     FLOWTRAIL_LOG_BYTES_MAX=64MiB          in the environment
  *     --log-bytes-max 64MiB                  as a flag (or --log-bytes-max=64MiB)
  *
+ * An empty variable counts as not set.  Flags of a list add up; any other flag counts last.
+ *
  * A load is atomic: on any error the caller's options are untouched and a diagnosis says file,
  * line, column, key, value, and what is allowed.
  *
@@ -120,7 +122,8 @@ struct ft_option_table {
     size_t struct_size;
     const struct ft_option_group *groups; /* NULL: the prefix is the heading. */
     size_t n_groups;
-    /* Checks what concerns several options; NULL: nothing.  Fills '*reterr_diag' with the text. */
+    /* Checks what concerns several options; NULL: nothing.  Fills '*reterr_diag' with the text; one
+     * that begins with an option's name and a colon is given the place where that was set. */
     ft_err (*check)(const void *options, struct ft_diag *reterr_diag);
 };
 
