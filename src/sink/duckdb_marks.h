@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How far each agent's instance is stored: table `instance_marks` and its image in memory, which
+ * tells a repeated event from a new one by comparing two numbers.
+ *
+ * A mark moves when rows are appended and counts when they are committed; a rollback takes it back.
+ * Memory is 96 bytes an instance; instances whose events have all been deleted are forgotten
+ * (fold), and more than FT_DUCKDB_INSTANCES_MAX are refused with FT_E_FULL.
+ *
+ * Thread: owner only (the sink's).
+ */
+#ifndef FT_SINK_DUCKDB_MARKS_H
+#define FT_SINK_DUCKDB_MARKS_H 1
+
+#include <duckdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "flow/ids.h"
+
+#define FT_DUCKDB_INSTANCES_MAX (UINT32_C(1) << 20)
+
+struct ft_mark {
+    struct ft_uuid agent_id;
+    struct ft_uuid instance_id;
+    uint64_t committed_seq;
+    uint64_t seq;      /* Appended up to here, committed or not. */
+    uint64_t n_events; /* Appended, not committed. */
+    int64_t first_ns;  /* Of those. */
+    int64_t last_ns;
+};
+
+struct ft_marks {
+    struct ft_mark *marks;
+    uint32_t n_marks;
+    uint32_t marks_capacity;
+    uint32_t *slots; /* Index + 1 into 'marks', by hash; 0 is free. */
+    uint32_t n_slots;
+    uint32_t *touched; /* Indices of marks with n_events > 0. */
+    uint32_t n_touched;
+    uint32_t touched_capacity;
+    uint64_t n_rows; /* Of the table, since it was folded. */
+};
+
+void ft_marks_init(struct ft_marks *marks);
+void ft_marks_deinit(struct ft_marks *marks);
+
+/* Forgets everything and reads the table. */
+FT_MUST_USE ft_err ft_marks_load(struct ft_marks *marks, duckdb_connection connection,
+                                 struct ft_diag *reterr_diag);
+
+/*
+ * '*ret_is_new': the event is not stored yet, and the mark has moved over it.  Events without a
+ * number (0) are always new.
+ */
+FT_MUST_USE ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_uuid *agent_id,
+                                 const struct ft_uuid *instance_id, uint64_t seq, int64_t time_ns,
+                                 bool *ret_is_new);
+
+/* Writes the marks that have moved into the table, in the connection's transaction. */
+FT_MUST_USE ft_err ft_marks_save(struct ft_marks *marks, duckdb_connection connection,
+                                 struct ft_diag *reterr_diag);
+
+void ft_marks_on_commit(struct ft_marks *marks);
+void ft_marks_on_rollback(struct ft_marks *marks);
+
+/* The table has grown so far beyond the instances that folding it is worth the work. */
+bool ft_marks_want_fold(const struct ft_marks *marks);
+
+/*
+ * Makes the table one row an instance, in a transaction of its own, without the instances whose
+ * last event is older than 'forget_before_ns'; then loads it.
+ */
+FT_MUST_USE ft_err ft_marks_fold(struct ft_marks *marks, duckdb_connection connection,
+                                 int64_t forget_before_ns, struct ft_diag *reterr_diag);
+
+#endif

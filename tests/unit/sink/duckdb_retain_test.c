@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "lib/test.h"
+#include "rows.h"
+#include "store.h"
+
+static struct ft_duckdb_retained retain(struct store *store, struct ft_duckdb_retention retention,
+                                        int64_t now_ns)
+{
+    struct ft_duckdb_retained retained;
+    STORE_OK(ft_duckdb_sink_retain(store->sink, &retention, now_ns, &retained, &diag));
+    return retained;
+}
+
+TEST(an_empty_store_and_no_bounds_delete_nothing)
+{
+    struct store store = store_open(NULL, 1);
+    struct ft_duckdb_retention age = {.age_ns = 1};
+    CHECK_INT(retain(&store, age, ROWS_T0).deleted_rows, 0);
+    store_add_simple(&store, 1, 100, 1);
+    CHECK_INT(retain(&store, (struct ft_duckdb_retention){0}, ROWS_T0).deleted_rows, 0);
+    CHECK_INT(store_count(&store), 100);
+    store_close(&store);
+}
+
+TEST(by_age_what_is_older_goes)
+{
+    struct store store = store_open(NULL, 1);
+    struct ft_duckdb_retention retention = {.age_ns = 40};
+    store_add_simple(&store, 1, 100, 1);
+    struct ft_duckdb_retained retained = retain(&store, retention, ROWS_T0 + 100);
+    CHECK_INT(retained.deleted_rows, 59); /* 1 to 59 are older than 60. */
+    CHECK(!retained.more);
+    CHECK_INT(retained.stats.oldest_ns, ROWS_T0 + 60);
+    CHECK_INT(store_count(&store), 41);
+    CHECK_INT(retain(&store, retention, ROWS_T0 + 100).deleted_rows, 0);
+    store_close(&store);
+}
+
+TEST(by_age_in_bounded_steps)
+{
+    struct store store = store_open(NULL, 1);
+    struct ft_duckdb_retention retention = {.age_ns = 1, .step_rows = 30};
+    store_add_simple(&store, 1, 100, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        struct ft_duckdb_retained retained = retain(&store, retention, ROWS_T0 + 101);
+        CHECK_INT(retained.deleted_rows, 30);
+        CHECK(retained.more);
+    }
+    struct ft_duckdb_retained retained = retain(&store, retention, ROWS_T0 + 101);
+    CHECK_INT(retained.deleted_rows, 9);
+    CHECK(!retained.more);
+    store_close(&store);
+}
+
+TEST(deleted_rows_do_not_come_back_by_replay)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/flows.duckdb", ft_test_tmpdir());
+    struct store store = store_open(path, 1);
+    struct ft_duckdb_retention retention = {.age_ns = 1};
+    store_add_simple(&store, 1, 100, 1);
+    CHECK_INT(retain(&store, retention, ROWS_T0 + 101).deleted_rows, 99);
+    store_close(&store);
+    store = store_open(path, 2); /* The log was lost: it replays from the start. */
+    store_add_simple(&store, 1, 110, 1);
+    CHECK_INT(store_count(&store), 11); /* 100, and 101 to 110 */
+    store_close(&store);
+}
+
+/* Rows that do not compress, somewhat more than a row group of DuckDB's, a nanosecond apart. */
+static void add_random(struct store *store, struct ft_random *random, uint64_t *seq)
+{
+    for (unsigned i = 0; i < 125000; i++) {
+        struct ft_row row = row_bare(++*seq);
+        row.event.fields = FT_FIELD_COUNTERS;
+        random->fill(random, &row.event_id, sizeof row.event_id);
+        random->fill(random, &row.event.rx_bytes, sizeof row.event.rx_bytes);
+        random->fill(random, &row.event.tx_bytes, sizeof row.event.tx_bytes);
+        STORE_OK(ft_sink_append(store->sink, &row, 1, &diag));
+    }
+    STORE_OK(ft_sink_commit(store->sink, *seq, &diag));
+}
+
+TEST(by_bytes_the_used_part_stays_in_bounds_and_the_file_stops_growing)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/flows.duckdb", ft_test_tmpdir());
+    struct store store = store_open(path, 1);
+    struct ft_duckdb_retention retention = {.bytes_max = UINT64_C(12) << 20};
+    struct ft_random random;
+    uint64_t seq = 0;
+    uint64_t file_middle = 0;
+    uint64_t deleted = 0;
+    struct ft_duckdb_retained retained = {0};
+    ft_random_seed(&random, 1);
+    for (unsigned i = 0; i < 8; i++) {
+        add_random(&store, &random, &seq);
+        retained = retain(&store, retention, ROWS_T0);
+        deleted += retained.deleted_rows;
+        if (i == 4) {
+            file_middle = retained.stats.file_bytes;
+        }
+    }
+    CHECK(deleted > 0);
+    CHECK(retained.stats.rows > 0);
+    CHECK(retained.stats.used_bytes < 2 * retention.bytes_max);
+    CHECK(retained.stats.file_bytes < file_middle + file_middle / 4);
+    CHECK_INT(retained.stats.newest_ns, ROWS_T0 + (int64_t)seq);
+    store_close(&store);
+}
