@@ -92,14 +92,14 @@ TEST(by_bytes_the_used_part_stays_in_bounds_and_the_file_stops_growing)
     (void)snprintf(path, sizeof path, "%s/flows.duckdb", ft_test_tmpdir());
     struct store store = store_open(path, 1);
     struct ft_duckdb_retention retention = {.bytes_max = UINT64_C(12) << 20};
-    struct ft_random random;
+    struct ft_random_seeded random;
     uint64_t seq = 0;
     uint64_t file_middle = 0;
     uint64_t deleted = 0;
     struct ft_duckdb_retained retained = {0};
-    ft_random_seed(&random, 1);
+    ft_random_seeded_init(&random, 1);
     for (unsigned i = 0; i < 8; i++) {
-        add_random(&store, &random, &seq);
+        add_random(&store, &random.base, &seq);
         retained = retain(&store, retention, ROWS_T0);
         deleted += retained.deleted_rows;
         if (i == 4) {
