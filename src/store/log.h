@@ -12,7 +12,8 @@
  * Positions: the log numbers its blocks 1, 2, 3 … in order of appending; "up to position p" means
  * blocks 1 to p.  0 is before the first.
  *
- * Thread: any; each log has one leaf lock.  On disk, append() and sync() are one writer's.
+ * Thread: any; each log has one leaf lock.  On disk, append() and sync() are one writer's.  Of one
+ * reader, next(), seek() and wait() are one thread's, and confirm() is one thread's.
  */
 #ifndef FT_STORE_LOG_H
 #define FT_STORE_LOG_H 1
@@ -56,11 +57,14 @@ struct ft_log_reader;
 
 /* What happens at the bound. */
 enum ft_log_full {
-    FT_LOG_DROP_OLDEST, /* The oldest blocks go, confirmed or not; each goes through 'on_drop'. */
+    FT_LOG_DROP_OLDEST, /* The oldest segment goes; its unconfirmed blocks go through 'on_drop'. */
     FT_LOG_REFUSE       /* append() fails with FT_E_FULL. */
 };
 
-/* A block that went unread by 'on_drop's log: called under no lock, in the appending thread. */
+/*
+ * A block that the log gave up before all readers had confirmed it: called under no lock, in the
+ * appending thread.  It must not append to the same log.
+ */
 typedef void ft_log_drop_fn(void *ctx, const struct ft_block_info *info, size_t size);
 
 /* A part of a file that recovery gave up: told once per part, at open. */
@@ -78,7 +82,9 @@ struct ft_log_options {
     enum ft_log_full full;
     ft_log_drop_fn *on_drop; /* NULL: only counted. */
     void *on_drop_ctx;
-    uint64_t segment_bytes; /* 0: 4 MiB in memory, 64 MiB on disk. */
+    /* What is freed at once.  0: 4 MiB in memory, 64 MiB on disk; less where bytes_max is small
+     * (a twentieth of it in memory, an eighth on disk), more for a block that is larger. */
+    uint64_t segment_bytes;
 };
 
 FT_MUST_USE ft_err ft_log_memory_create(const struct ft_log_options *options,
@@ -142,7 +148,16 @@ void ft_log_stats(struct ft_log *log, struct ft_log_stats *ret_stats);
  */
 FT_MUST_USE ft_err ft_log_reader_open(struct ft_log *log, const char *name, bool volatile_reader,
                                       struct ft_log_reader **ret_reader);
+/* Accepts NULL.  In memory the reader's name is forgotten with it. */
 void ft_log_reader_close(struct ft_log_reader *reader);
+
+/*
+ * On disk a reader that is not open holds its blocks back all the same.  These name the readers
+ * that are known, and forget one for good: a sink that was taken out of the configuration.
+ * FT_E_NOT_FOUND, -EBUSY while it is open, or the disk's error.
+ */
+size_t ft_log_reader_names(struct ft_log *log, char names[][FT_LOG_READER_NAME_SIZE], size_t n_max);
+FT_MUST_USE ft_err ft_log_reader_forget(struct ft_log *log, const char *name);
 
 /*
  * The block behind the reader's cursor, and moves the cursor.  -EAGAIN when there is none yet.

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/log.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/log_core.h"
+
+#define SEGMENTS_FIRST ((size_t)16)
+
+struct drop {
+    struct ft_log *log;
+    uint64_t floor;
+    uint64_t n_blocks;
+    uint64_t n_events;
+};
+
+static void drop_block(void *ctx, const struct ft_block_info *info, uint64_t position, size_t size);
+
+void ft_log_destroy(struct ft_log *log)
+{
+    if (log != NULL) {
+        log->home->destroy(log);
+    }
+}
+
+ft_err ft_log_append(struct ft_log *log, const struct ft_block_info *info, const void *data,
+                     size_t size, uint64_t *ret_position)
+{
+    if (size > FT_LOG_BLOCK_SIZE_MAX) {
+        return FT_E_RANGE;
+    }
+    return log->home->append(log, info, data, size, ret_position);
+}
+
+ft_err ft_log_sync(struct ft_log *log, uint64_t *ret_position)
+{
+    FT_TRY(log->home->sync(log));
+    *ret_position = ft_log_durable(log);
+    return FT_OK;
+}
+
+void ft_log_bounds(struct ft_log *log, uint64_t *ret_first, uint64_t *ret_last)
+{
+    ft_mutex_lock(&log->lock);
+    bool empty = log->n_segments == 0 || log->segments[0]->first > log->last;
+    *ret_first = empty ? log->next_position : log->segments[0]->first;
+    *ret_last = empty ? log->next_position - 1 : log->last;
+    ft_mutex_unlock(&log->lock);
+}
+
+uint64_t ft_log_durable(struct ft_log *log)
+{
+    ft_mutex_lock(&log->lock);
+    uint64_t durable = log->durable;
+    ft_mutex_unlock(&log->lock);
+    return durable;
+}
+
+void ft_log_stats(struct ft_log *log, struct ft_log_stats *ret_stats)
+{
+    ft_mutex_lock(&log->lock);
+    *ret_stats = log->counters;
+    ret_stats->bytes_max = log->options.bytes_max;
+    ret_stats->bytes = log->bytes;
+    ret_stats->segments = log->n_segments;
+    for (size_t i = 0; i < log->n_segments; i++) {
+        ret_stats->blocks += log->segments[i]->n_blocks;
+        ret_stats->events += log->segments[i]->n_events;
+    }
+    if (ret_stats->blocks > 0) {
+        ret_stats->oldest_time_ns = log->segments[0]->first_time_ns;
+    }
+    ft_mutex_unlock(&log->lock);
+}
+
+void ft_log_wake_all(struct ft_log *log)
+{
+    ft_mutex_lock(&log->lock);
+    log->wakes++;
+    ft_cond_broadcast(&log->changed);
+    ft_mutex_unlock(&log->lock);
+}
+
+void ft_log_set_listener(struct ft_log *log, void (*fn)(void *ctx), void *ctx)
+{
+    log->listener = fn;
+    log->listener_ctx = ctx;
+}
+
+void ft_block_release(struct ft_block *block)
+{
+    struct ft_log_owner *owner = block->owner_;
+    block->owner_ = NULL;
+    block->data = NULL;
+    if (owner != NULL) {
+        owner->release(owner);
+    }
+}
+
+void ft_store_init(struct ft_log *log, const struct ft_log_home *home,
+                   const struct ft_log_options *options) FT_NO_TSA
+{
+    *log = (struct ft_log){.home = home, .options = *options, .next_position = 1};
+    log->held_floor = UINT64_MAX;
+    ft_mutex_init(&log->lock);
+    ft_cond_init(&log->changed);
+}
+
+void ft_store_deinit(struct ft_log *log) FT_NO_TSA
+{
+    for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
+        assert(!log->cursors[i].open);
+    }
+    free(log->segments);
+    ft_cond_deinit(&log->changed);
+    ft_mutex_deinit(&log->lock);
+}
+
+ft_err ft_store_reserve_segment_locked(struct ft_log *log)
+{
+    if (log->n_segments < log->n_segments_allocated) {
+        return FT_OK;
+    }
+    size_t n = log->n_segments_allocated != 0 ? log->n_segments_allocated * 2 : SEGMENTS_FIRST;
+    struct ft_log_segment **larger = realloc(log->segments, n * sizeof *larger);
+    if (larger == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    log->segments = larger;
+    log->n_segments_allocated = n;
+    return FT_OK;
+}
+
+void ft_store_add_segment_locked(struct ft_log *log, struct ft_log_segment *segment)
+{
+    assert(log->n_segments < log->n_segments_allocated);
+    log->segments[log->n_segments++] = segment;
+    log->bytes += segment->bytes;
+}
+
+struct ft_log_segment *ft_store_take_oldest_locked(struct ft_log *log)
+{
+    if (log->n_segments == 0) {
+        return NULL;
+    }
+    struct ft_log_segment *segment = log->segments[0];
+    log->n_segments--;
+    memmove(log->segments, log->segments + 1, log->n_segments * sizeof(struct ft_log_segment *));
+    log->bytes -= segment->bytes;
+    if (log->head == segment) {
+        log->head = NULL;
+    }
+    return segment;
+}
+
+size_t ft_store_find_segment_locked(const struct ft_log *log, uint64_t position)
+{
+    size_t low = 0;
+    size_t high = log->n_segments;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (log->segments[middle]->last < position) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    /* Only the newest may be empty; its 'last' may still lie at 'position' or behind it. */
+    return low < log->n_segments && log->segments[low]->n_blocks == 0 ? low + 1 : low;
+}
+
+void ft_store_count_block_locked(struct ft_log *log, struct ft_log_segment *segment,
+                                 const struct ft_block_info *info, uint64_t position,
+                                 uint64_t bytes)
+{
+    if (segment->n_blocks == 0) {
+        segment->first = position;
+        segment->first_time_ns = info->time_ns;
+    }
+    segment->last = position;
+    segment->n_blocks++;
+    segment->n_events += info->n_events;
+    segment->bytes += bytes;
+    log->bytes += bytes;
+}
+
+uint64_t ft_store_floor_locked(const struct ft_log *log)
+{
+    uint64_t floor = log->held_floor;
+    for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
+        const struct ft_log_cursor *cursor = &log->cursors[i];
+        if (cursor->name[0] != '\0' && !cursor->is_volatile && cursor->held < floor) {
+            floor = cursor->held;
+        }
+    }
+    /* Without any reader nobody has confirmed anything. */
+    return floor == UINT64_MAX ? 0 : floor;
+}
+
+void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor)
+{
+    struct drop drop = {.log = log, .floor = floor};
+    log->home->each_block(log, segment, drop_block, &drop);
+    ft_mutex_lock(&log->lock);
+    log->counters.dropped_blocks += drop.n_blocks;
+    log->counters.dropped_events += drop.n_events;
+    ft_mutex_unlock(&log->lock);
+    log->home->discard(log, segment);
+}
+
+void ft_store_free_confirmed(struct ft_log *log)
+{
+    for (;;) {
+        ft_mutex_lock(&log->lock);
+        uint64_t floor = ft_store_floor_locked(log);
+        struct ft_log_segment *segment = NULL;
+        if (log->n_segments > 0 && log->segments[0] != log->head &&
+            log->segments[0]->last <= floor) {
+            segment = ft_store_take_oldest_locked(log);
+        } else {
+            log->home->confirmed_locked(log, floor);
+        }
+        ft_mutex_unlock(&log->lock);
+        if (segment == NULL) {
+            return;
+        }
+        log->home->discard(log, segment);
+    }
+}
+
+static void drop_block(void *ctx, const struct ft_block_info *info, uint64_t position, size_t size)
+{
+    struct drop *drop = ctx;
+    if (position <= drop->floor) {
+        return;
+    }
+    drop->n_blocks++;
+    drop->n_events += info->n_events;
+    if (drop->log->options.on_drop != NULL) {
+        drop->log->options.on_drop(drop->log->options.on_drop_ctx, info, size);
+    }
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the two homes of the log share: the list of segments, the readers with their cursors, the
+ * counters, the waiting.  A home (memory_log.c, disk_log.c) embeds struct ft_log and brings the
+ * bytes.
+ *
+ * A segment is a run of blocks that is freed as a whole.  Segments are kept in an array in order
+ * of position; within a segment blocks are found by walking, so that nothing is kept per block.
+ *
+ * Not for other folders.
+ *
+ * Lock: log->lock, a leaf.  No I/O and no callback under it.
+ */
+#ifndef FT_STORE_LOG_CORE_H
+#define FT_STORE_LOG_CORE_H 1
+
+#include "base/thread.h"
+#include "store/log.h"
+
+/* Positions beyond this are not ours: they would overflow in arithmetic. */
+#define FT_STORE_POSITION_MAX (UINT64_C(1) << 62)
+
+struct ft_log_segment {
+    uint64_t number; /* Ascending in order of creation, never used twice. */
+    uint64_t first;  /* Position of its first block. */
+    uint64_t last;   /* first - 1 while it is empty. */
+    uint64_t n_blocks;
+    uint64_t n_events;
+    uint64_t bytes;
+    int64_t first_time_ns;
+};
+
+/* A named reader's place, also while the reader is not open (disk). */
+struct ft_log_cursor {
+    char name[FT_LOG_READER_NAME_SIZE]; /* Empty: unused. */
+    bool open;
+    bool is_volatile;
+    uint64_t confirmed;
+    uint64_t held;  /* What this cursor lets go: confirmed, and durably so. */
+    void *home_own; /* The home's: the cursor's file. */
+};
+
+struct ft_log_reader {
+    struct ft_log *log;
+    struct ft_log_cursor *cursor;
+    /* Guarded by the log's lock. */
+    uint64_t next;
+    uint64_t wakes_seen;
+    /* Where 'hint_position' is, or would be: in segment 'hint_number', at 'hint_offset'. */
+    uint64_t hint_number;
+    uint64_t hint_position;
+    uint64_t hint_offset;
+    /* The reading thread's. */
+    struct ft_disk_file *file; /* Open on segment 'file_number', else NULL. */
+    uint64_t file_number;
+    uint64_t failed_position;
+    unsigned n_failures;
+};
+
+/* Begins whatever ft_block.owner_ points to. */
+struct ft_log_owner {
+    void (*release)(struct ft_log_owner *owner);
+};
+
+typedef void ft_store_block_fn(void *ctx, const struct ft_block_info *info, uint64_t position,
+                               size_t size);
+
+/* A home.  Called without the lock unless it says "_locked". */
+struct ft_log_home {
+    ft_err (*append)(struct ft_log *log, const struct ft_block_info *info, const void *data,
+                     size_t size, uint64_t *ret_position);
+    ft_err (*sync)(struct ft_log *log);
+    ft_err (*read)(struct ft_log_reader *reader, bool durable_only, struct ft_block *ret_block);
+    /* Calls 'fn' for each block of a segment that is off the list. */
+    void (*each_block)(struct ft_log *log, struct ft_log_segment *segment, ft_store_block_fn *fn,
+                       void *ctx);
+    /* Frees a segment that is off the list, and its memory or file. */
+    void (*discard)(struct ft_log *log, struct ft_log_segment *segment);
+    /* Every reader has confirmed up to 'floor'. */
+    void (*confirmed_locked)(struct ft_log *log, uint64_t floor);
+    /* Makes a cursor new to the log survive a restart. */
+    ft_err (*cursor_create)(struct ft_log *log, struct ft_log_cursor *cursor);
+    ft_err (*cursor_store)(struct ft_log *log, struct ft_log_cursor *cursor, uint64_t position,
+                           bool durable);
+    ft_err (*cursor_remove)(struct ft_log *log, struct ft_log_cursor *cursor);
+    void (*reader_close)(struct ft_log_reader *reader);
+    void (*destroy)(struct ft_log *log);
+    bool keeps_cursors; /* A cursor outlives its reader. */
+};
+
+struct ft_log {
+    /* Set at creation. */
+    const struct ft_log_home *home;
+    struct ft_log_options options;
+    void (*listener)(void *ctx);
+    void *listener_ctx;
+
+    struct ft_mutex lock;
+    struct ft_cond changed;
+    /* Guarded by 'lock'. */
+    struct ft_log_segment **segments FT_GUARDED;
+    size_t n_segments FT_GUARDED;
+    size_t n_segments_allocated FT_GUARDED;
+    struct ft_log_segment *head FT_GUARDED; /* The segment appended to; NULL or the last one. */
+    uint64_t next_position FT_GUARDED;
+    uint64_t last FT_GUARDED; /* Of the newest block; 0 before the first. */
+    uint64_t durable FT_GUARDED;
+    uint64_t bytes FT_GUARDED;      /* Of all segments on the list. */
+    uint64_t held_floor FT_GUARDED; /* Cursor files that are not in 'cursors' hold this back. */
+    uint64_t wakes FT_GUARDED;
+    struct ft_log_cursor cursors[FT_LOG_READERS_MAX] FT_GUARDED;
+    struct ft_log_stats counters FT_GUARDED; /* Only what is counted up. */
+};
+
+void ft_store_init(struct ft_log *log, const struct ft_log_home *home,
+                   const struct ft_log_options *options);
+void ft_store_deinit(struct ft_log *log);
+
+/* Room for one more segment, so that adding it cannot fail. */
+FT_MUST_USE ft_err ft_store_reserve_segment_locked(struct ft_log *log) FT_REQUIRES(log->lock);
+void ft_store_add_segment_locked(struct ft_log *log, struct ft_log_segment *segment)
+    FT_REQUIRES(log->lock);
+/* Takes the oldest segment off the list; NULL when there is none. */
+struct ft_log_segment *ft_store_take_oldest_locked(struct ft_log *log) FT_REQUIRES(log->lock);
+/* Index of the first segment whose last block is at 'position' or behind it; n_segments: none. */
+size_t ft_store_find_segment_locked(const struct ft_log *log, uint64_t position)
+    FT_REQUIRES(log->lock);
+/* Counts a block that was placed into 'segment'. */
+void ft_store_count_block_locked(struct ft_log *log, struct ft_log_segment *segment,
+                                 const struct ft_block_info *info, uint64_t position,
+                                 uint64_t bytes) FT_REQUIRES(log->lock);
+/* What every reader has confirmed for good; 0 while nobody has. */
+uint64_t ft_store_floor_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
+
+/* Reports the blocks of 'segment' behind 'floor' as dropped, and discards it. */
+void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor);
+/* Discards what every reader has confirmed. */
+void ft_store_free_confirmed(struct ft_log *log);
+
+struct ft_log_cursor *ft_store_find_cursor_locked(struct ft_log *log, const char *name)
+    FT_REQUIRES(log->lock);
+struct ft_log_cursor *ft_store_add_cursor_locked(struct ft_log *log, const char *name)
+    FT_REQUIRES(log->lock);
+/* "duckdb", "sink-2": [a-z0-9_-], short enough for a file's name. */
+bool ft_store_reader_name_valid(const char *name);
+
+#endif

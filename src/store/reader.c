@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Readers and their cursors, as far as they do not depend on the home. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/log.h"
+#include "store/log_core.h"
+
+static ft_err claim_cursor_locked(struct ft_log *log, const char *name, bool volatile_reader,
+                                  struct ft_log_cursor **ret_cursor, bool *ret_is_new)
+    FT_REQUIRES(log->lock);
+static void drop_cursor(struct ft_log *log, struct ft_log_cursor *cursor);
+static bool passes_segment_locked(const struct ft_log *log, uint64_t held, uint64_t position)
+    FT_REQUIRES(log->lock);
+
+ft_err ft_log_reader_open(struct ft_log *log, const char *name, bool volatile_reader,
+                          struct ft_log_reader **ret_reader)
+{
+    if (!ft_store_reader_name_valid(name)) {
+        return ft_err_from_errno(EINVAL);
+    }
+    struct ft_log_reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    reader->log = log;
+    bool is_new = false;
+    ft_mutex_lock(&log->lock);
+    ft_err err = claim_cursor_locked(log, name, volatile_reader, &reader->cursor, &is_new);
+    if (err == FT_OK) {
+        reader->next = reader->cursor->confirmed + 1;
+        reader->wakes_seen = log->wakes;
+    }
+    ft_mutex_unlock(&log->lock);
+    if (err == FT_OK && is_new && !volatile_reader) {
+        err = log->home->cursor_create(log, reader->cursor);
+        if (err != FT_OK) {
+            drop_cursor(log, reader->cursor);
+        }
+    }
+    if (err != FT_OK) {
+        free(reader);
+        return err;
+    }
+    *ret_reader = reader;
+    return FT_OK;
+}
+
+void ft_log_reader_close(struct ft_log_reader *reader)
+{
+    if (reader == NULL) {
+        return;
+    }
+    struct ft_log *log = reader->log;
+    log->home->reader_close(reader);
+    ft_mutex_lock(&log->lock);
+    bool keep = log->home->keeps_cursors && !reader->cursor->is_volatile;
+    reader->cursor->open = false;
+    ft_mutex_unlock(&log->lock);
+    if (!keep) {
+        drop_cursor(log, reader->cursor);
+    }
+    free(reader);
+}
+
+ft_err ft_log_reader_next(struct ft_log_reader *reader, bool durable_only,
+                          struct ft_block *ret_block)
+{
+    *ret_block = (struct ft_block){0};
+    return reader->log->home->read(reader, durable_only, ret_block);
+}
+
+void ft_log_reader_seek(struct ft_log_reader *reader, uint64_t position)
+{
+    ft_mutex_lock(&reader->log->lock);
+    reader->next = position < FT_STORE_POSITION_MAX ? position + 1 : FT_STORE_POSITION_MAX;
+    ft_mutex_unlock(&reader->log->lock);
+}
+
+uint64_t ft_log_reader_position(struct ft_log_reader *reader)
+{
+    ft_mutex_lock(&reader->log->lock);
+    uint64_t position = reader->next - 1;
+    ft_mutex_unlock(&reader->log->lock);
+    return position;
+}
+
+ft_err ft_log_reader_confirm(struct ft_log_reader *reader, uint64_t position)
+{
+    struct ft_log *log = reader->log;
+    struct ft_log_cursor *cursor = reader->cursor;
+    ft_mutex_lock(&log->lock);
+    bool possible = position < log->next_position;
+    bool forward = possible && position > cursor->confirmed;
+    bool durable = false;
+    if (forward) {
+        cursor->confirmed = position;
+        /* Only what frees a segment is worth a sync: the file must not go before the cursor. */
+        durable = passes_segment_locked(log, cursor->held, position);
+    }
+    ft_mutex_unlock(&log->lock);
+    if (!forward || cursor->is_volatile) {
+        return possible ? FT_OK : FT_E_RANGE;
+    }
+    FT_TRY(log->home->cursor_store(log, cursor, position, durable));
+    if (durable || !log->home->keeps_cursors) {
+        ft_mutex_lock(&log->lock);
+        cursor->held = position;
+        ft_mutex_unlock(&log->lock);
+        ft_store_free_confirmed(log);
+    }
+    return FT_OK;
+}
+
+uint64_t ft_log_reader_confirmed(struct ft_log_reader *reader)
+{
+    ft_mutex_lock(&reader->log->lock);
+    uint64_t confirmed = reader->cursor->confirmed;
+    ft_mutex_unlock(&reader->log->lock);
+    return confirmed;
+}
+
+bool ft_log_reader_wait(struct ft_log_reader *reader, bool durable_only, int64_t deadline_mono_ns)
+{
+    struct ft_log *log = reader->log;
+    bool in_time = true;
+    bool there;
+    ft_mutex_lock(&log->lock);
+    for (;;) {
+        there = (durable_only ? log->durable : log->last) >= reader->next;
+        if (there || !in_time) {
+            break;
+        }
+        /* A wake-up from before the wait counts: the caller may have looked away just then. */
+        if (reader->wakes_seen != log->wakes) {
+            reader->wakes_seen = log->wakes;
+            break;
+        }
+        in_time = ft_cond_wait_until(&log->changed, &log->lock, deadline_mono_ns);
+    }
+    ft_mutex_unlock(&log->lock);
+    return there;
+}
+
+ft_err ft_log_reader_forget(struct ft_log *log, const char *name)
+{
+    ft_mutex_lock(&log->lock);
+    struct ft_log_cursor *cursor = ft_store_find_cursor_locked(log, name);
+    bool busy = cursor != NULL && cursor->open;
+    if (cursor != NULL && !busy) {
+        cursor->open = true; /* Nobody else takes it until it is gone. */
+    }
+    ft_mutex_unlock(&log->lock);
+    if (cursor == NULL || busy) {
+        return busy ? ft_err_from_errno(EBUSY) : FT_E_NOT_FOUND;
+    }
+    ft_err err = log->home->cursor_remove(log, cursor);
+    if (err != FT_OK) {
+        ft_mutex_lock(&log->lock);
+        cursor->open = false;
+        ft_mutex_unlock(&log->lock);
+        return err;
+    }
+    drop_cursor(log, cursor);
+    return FT_OK;
+}
+
+size_t ft_log_reader_names(struct ft_log *log, char names[][FT_LOG_READER_NAME_SIZE], size_t n_max)
+{
+    size_t n = 0;
+    ft_mutex_lock(&log->lock);
+    for (size_t i = 0; i < FT_LOG_READERS_MAX && n < n_max; i++) {
+        const struct ft_log_cursor *cursor = &log->cursors[i];
+        if (cursor->name[0] != '\0' && !cursor->is_volatile) {
+            memcpy(names[n++], cursor->name, FT_LOG_READER_NAME_SIZE);
+        }
+    }
+    ft_mutex_unlock(&log->lock);
+    return n;
+}
+
+struct ft_log_cursor *ft_store_find_cursor_locked(struct ft_log *log, const char *name)
+{
+    for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
+        if (log->cursors[i].name[0] != '\0' && strcmp(log->cursors[i].name, name) == 0) {
+            return &log->cursors[i];
+        }
+    }
+    return NULL;
+}
+
+struct ft_log_cursor *ft_store_add_cursor_locked(struct ft_log *log, const char *name)
+{
+    for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
+        struct ft_log_cursor *cursor = &log->cursors[i];
+        if (cursor->name[0] == '\0') {
+            *cursor = (struct ft_log_cursor){0};
+            (void)snprintf(cursor->name, sizeof cursor->name, "%s", name);
+            return cursor;
+        }
+    }
+    return NULL;
+}
+
+bool ft_store_reader_name_valid(const char *name)
+{
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+    return len > 0 && len < FT_LOG_READER_NAME_SIZE && name[len] == '\0';
+}
+
+static ft_err claim_cursor_locked(struct ft_log *log, const char *name, bool volatile_reader,
+                                  struct ft_log_cursor **ret_cursor, bool *ret_is_new)
+{
+    struct ft_log_cursor *cursor = ft_store_find_cursor_locked(log, name);
+    if (cursor != NULL && (cursor->open || volatile_reader)) {
+        return ft_err_from_errno(EBUSY);
+    }
+    *ret_is_new = cursor == NULL;
+    if (cursor == NULL) {
+        cursor = ft_store_add_cursor_locked(log, name);
+        if (cursor == NULL) {
+            return FT_E_FULL;
+        }
+        uint64_t first = log->n_segments > 0 ? log->segments[0]->first : log->next_position;
+        cursor->is_volatile = volatile_reader;
+        cursor->confirmed = first - 1;
+        cursor->held = first - 1;
+    }
+    cursor->open = true;
+    *ret_cursor = cursor;
+    return FT_OK;
+}
+
+/* Its going may set segments free. */
+static void drop_cursor(struct ft_log *log, struct ft_log_cursor *cursor)
+{
+    ft_mutex_lock(&log->lock);
+    *cursor = (struct ft_log_cursor){0};
+    ft_mutex_unlock(&log->lock);
+    ft_store_free_confirmed(log);
+}
+
+/* Whether a full segment ends in (held, position]. */
+static bool passes_segment_locked(const struct ft_log *log, uint64_t held, uint64_t position)
+{
+    size_t i = ft_store_find_segment_locked(log, held + 1);
+    return i < log->n_segments && log->segments[i] != log->head &&
+           log->segments[i]->last <= position;
+}
