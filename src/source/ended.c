@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/ended.h"
+
+#include <stdlib.h>
+
+/* The lowest bit of 'tag' tells that the start is exact, the one above that the place is used. */
+#define TAG_EXACT   UINT64_C(1)
+#define TAG_USED    UINT64_C(2)
+#define TAG_HASH    (~(TAG_EXACT | TAG_USED))
+#define PLACE(hash) ((hash) >> 16 & (FT_ENDED_PLACES - 1))
+
+struct place {
+    uint64_t tag;
+    int64_t start_ns;
+};
+
+struct ft_ended {
+    struct place places[FT_ENDED_PLACES];
+};
+
+ft_err ft_ended_create(struct ft_ended **ret_ended)
+{
+    struct ft_ended *ended = calloc(1, sizeof *ended);
+    if (ended == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    *ret_ended = ended;
+    return FT_OK;
+}
+
+void ft_ended_destroy(struct ft_ended *ended) { free(ended); }
+
+void ft_ended_add(struct ft_ended *ended, uint64_t hash, int64_t start_ns, bool exact)
+{
+    ended->places[PLACE(hash)] = (struct place){
+        .tag = (hash & TAG_HASH) | TAG_USED | (exact ? TAG_EXACT : 0),
+        .start_ns = start_ns,
+    };
+}
+
+bool ft_ended_find(const struct ft_ended *ended, uint64_t hash, int64_t *ret_start_ns,
+                   bool *ret_exact)
+{
+    const struct place *place = &ended->places[PLACE(hash)];
+    if (((place->tag ^ hash) & TAG_HASH) != 0 || (place->tag & TAG_USED) == 0) {
+        return false;
+    }
+    *ret_start_ns = place->start_ns;
+    *ret_exact = (place->tag & TAG_EXACT) != 0;
+    return true;
+}

@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/flow_table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/hash.h"
+
+#define SEGMENT_CELLS 4096U
+#define SEGMENT_BYTES (SEGMENT_CELLS * sizeof(union cell))
+#define SLOTS_MIN     1024U
+
+/* A link is the number of a cell (0: none) and the kind of the cell that holds it. */
+#define LINK_BITS   24
+#define LINK_MASK   ((1U << LINK_BITS) - 1)
+#define CELLS_MAX   (1U << LINK_BITS)
+#define NO_CELL     0U
+#define SLOT_FREE   0U
+#define INDEX_BYTES sizeof(struct slot)
+
+enum cell_kind { CELL_FREE, CELL_FLOW, CELL_IPV6, CELL_NAT, CELL_COUNTERS };
+
+/* A cell chained to a flow. */
+struct extra {
+    uint32_t link;
+    uint16_t ports[2];
+    union {
+        struct ft_addr addrs[2];
+        struct ft_flow_counters counters;
+    } u;
+};
+
+union cell {
+    uint32_t link;
+    struct ft_flow flow;
+    struct extra extra;
+};
+
+_Static_assert(sizeof(union cell) == 40, "an IPv4 flow costs 40 bytes and its place in the index");
+
+/* With the hash beside the cell's number, probing, removing and growing stay in the index. */
+struct slot {
+    uint32_t hash;
+    uint32_t cell; /* SLOT_FREE, or the number of a flow's cell. */
+};
+
+/* A key in one piece, to be hashed. */
+struct packed_key {
+    uint32_t id;
+    uint16_t zone;
+    uint8_t protocol;
+    uint8_t ipv6;
+    uint16_t ports[2];
+    uint8_t addrs[32]; /* Only the first 8 count for IPv4. */
+};
+
+struct ft_flow_table {
+    uint64_t bytes_max;
+    uint64_t seed;
+    uint64_t bytes;
+
+    union cell **segments; /* Room for n_segments_max pointers. */
+    size_t n_segments;
+    size_t n_segments_max;
+    uint32_t first_free;
+    size_t n_free;
+
+    struct slot *slots;
+    uint32_t n_slots; /* A power of two. */
+    size_t n_flows;
+};
+
+static union cell *cell_at(const struct ft_flow_table *table, uint32_t number);
+static uint32_t cell_take(struct ft_flow_table *table, size_t n_needed);
+static void cell_free(struct ft_flow_table *table, uint32_t number);
+static bool segment_add(struct ft_flow_table *table);
+static bool index_resize(struct ft_flow_table *table, uint32_t n_slots);
+static void index_put(struct ft_flow_table *table, struct slot slot);
+static uint32_t index_find(const struct ft_flow_table *table, const struct ft_flow *flow);
+static void index_remove(struct ft_flow_table *table, uint32_t at);
+static struct extra *extra_find(const struct ft_flow_table *table, const struct ft_flow *flow,
+                                enum cell_kind kind);
+static struct extra *extra_add(struct ft_flow_table *table, struct ft_flow *flow,
+                               enum cell_kind kind);
+static void pack_ports(const struct ft_ct_record *record, uint16_t *ret_ports);
+static bool key_equal(const struct ft_flow_table *table, const struct ft_flow *flow,
+                      const struct ft_ct_record *record);
+static void compact(struct ft_flow_table *table, size_t n_segments);
+
+ft_err ft_flow_table_create(uint64_t bytes_max, uint64_t seed, struct ft_flow_table **ret_table)
+{
+    bytes_max = bytes_max < FT_FLOW_TABLE_BYTES_MIN ? FT_FLOW_TABLE_BYTES_MIN : bytes_max;
+    FT_CLEANUP(ft_flow_table_destroy) struct ft_flow_table *table = calloc(1, sizeof *table);
+    if (table == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    table->bytes_max = bytes_max;
+    table->seed = seed;
+    uint64_t n_segments = bytes_max / SEGMENT_BYTES;
+    table->n_segments_max =
+        (size_t)(n_segments < CELLS_MAX / SEGMENT_CELLS ? n_segments : CELLS_MAX / SEGMENT_CELLS);
+    table->segments = calloc(table->n_segments_max, sizeof(union cell *));
+    table->bytes = sizeof *table + table->n_segments_max * sizeof(union cell *);
+    if (table->segments == NULL || !index_resize(table, SLOTS_MIN) || !segment_add(table)) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    *ret_table = FT_TAKE(table);
+    return FT_OK;
+}
+
+void ft_flow_table_destroy(struct ft_flow_table *table)
+{
+    if (table == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < table->n_segments; i++) {
+        munmap(table->segments[i], SEGMENT_BYTES);
+    }
+    free(table->segments);
+    free(table->slots);
+    free(table);
+}
+
+uint64_t ft_flow_table_hash(const struct ft_flow_table *table, const struct ft_ct_record *record)
+{
+    const struct ft_ct_tuple *orig = &record->orig;
+    struct packed_key key;
+    key.id = record->id;
+    key.zone = record->zone;
+    key.protocol = orig->protocol;
+    key.ipv6 = orig->ipv6;
+    pack_ports(record, key.ports);
+    if (!orig->ipv6) {
+        memcpy(key.addrs, orig->src.bytes, 4);
+        memcpy(key.addrs + 4, orig->dst.bytes, 4);
+        return ft_hash64(&key, offsetof(struct packed_key, addrs) + 8, table->seed);
+    }
+    memcpy(key.addrs, orig->src.bytes, 16);
+    memcpy(key.addrs + 16, orig->dst.bytes, 16);
+    return ft_hash64(&key, sizeof key, table->seed);
+}
+
+uint64_t ft_flow_table_hash_flow(const struct ft_flow_table *table, const struct ft_flow *flow)
+{
+    struct ft_ct_record record = {.id = flow->id, .zone = flow->zone};
+    record.orig.protocol = flow->protocol;
+    record.orig.ipv6 = (flow->flags & FT_FLOW_IPV6) != 0;
+    record.orig.src_port = flow->src_port;
+    if ((flow->flags & FT_FLOW_ICMP) != 0) {
+        record.has = FT_CT_HAS_ICMP;
+        record.orig.icmp_type = (uint8_t)(flow->dst_port >> 8);
+        record.orig.icmp_code = (uint8_t)flow->dst_port;
+    } else {
+        record.orig.dst_port = flow->dst_port;
+    }
+    ft_flow_table_get_addrs(table, flow, &record.orig.src, &record.orig.dst);
+    return ft_flow_table_hash(table, &record);
+}
+
+struct ft_flow *ft_flow_table_find(struct ft_flow_table *table, const struct ft_ct_record *record,
+                                   uint64_t hash)
+{
+    uint32_t mask = table->n_slots - 1;
+    uint32_t hash32 = (uint32_t)hash;
+    for (uint32_t at = hash32 & mask; table->slots[at].cell != SLOT_FREE; at = (at + 1) & mask) {
+        if (table->slots[at].hash == hash32) {
+            struct ft_flow *flow = &cell_at(table, table->slots[at].cell)->flow;
+            if (key_equal(table, flow, record)) {
+                return flow;
+            }
+        }
+    }
+    return NULL;
+}
+
+struct ft_flow *ft_flow_table_add(struct ft_flow_table *table, const struct ft_ct_record *record,
+                                  uint64_t hash)
+{
+    const struct ft_ct_tuple *orig = &record->orig;
+    if (table->n_flows + 1 > (size_t)table->n_slots / 4 * 3 &&
+        !index_resize(table, table->n_slots * 2)) {
+        return NULL;
+    }
+    uint32_t number = cell_take(table, orig->ipv6 ? 2 : 1);
+    if (number == NO_CELL) {
+        return NULL;
+    }
+    struct ft_flow *flow = &cell_at(table, number)->flow;
+    uint16_t ports[2];
+    pack_ports(record, ports);
+    *flow = (struct ft_flow){
+        .link = (uint32_t)CELL_FLOW << LINK_BITS,
+        .id = record->id,
+        .src_port = ports[0],
+        .dst_port = ports[1],
+        .zone = record->zone,
+        .protocol = orig->protocol,
+    };
+    unsigned flags = (record->has & FT_CT_HAS_PORTS) != 0 ? FT_FLOW_PORTS : 0;
+    flags |= (record->has & FT_CT_HAS_ICMP) != 0 ? FT_FLOW_ICMP : 0;
+    flags |= (record->has & FT_CT_HAS_ZONE) != 0 ? FT_FLOW_ZONE : 0;
+    if (orig->ipv6) {
+        struct extra *extra = extra_add(table, flow, CELL_IPV6);
+        assert(extra != NULL);
+        extra->u.addrs[0] = orig->src;
+        extra->u.addrs[1] = orig->dst;
+        flags |= FT_FLOW_IPV6;
+    } else {
+        memcpy(flow->src, orig->src.bytes, sizeof flow->src);
+        memcpy(flow->dst, orig->dst.bytes, sizeof flow->dst);
+    }
+    flow->flags = (uint16_t)flags;
+    index_put(table, (struct slot){.hash = (uint32_t)hash, .cell = number});
+    table->n_flows++;
+    return flow;
+}
+
+void ft_flow_table_remove(struct ft_flow_table *table, struct ft_flow *flow)
+{
+    uint32_t at = index_find(table, flow);
+    uint32_t number = table->slots[at].cell;
+    index_remove(table, at);
+    uint32_t next = flow->link & LINK_MASK;
+    while (next != NO_CELL) {
+        uint32_t extra = next;
+        next = cell_at(table, extra)->link & LINK_MASK;
+        cell_free(table, extra);
+    }
+    cell_free(table, number);
+    table->n_flows--;
+}
+
+void ft_flow_table_get_addrs(const struct ft_flow_table *table, const struct ft_flow *flow,
+                             struct ft_addr *ret_src, struct ft_addr *ret_dst)
+{
+    if ((flow->flags & FT_FLOW_IPV6) != 0) {
+        const struct extra *extra = extra_find(table, flow, CELL_IPV6);
+        *ret_src = extra->u.addrs[0];
+        *ret_dst = extra->u.addrs[1];
+        return;
+    }
+    *ret_src = (struct ft_addr){0};
+    *ret_dst = (struct ft_addr){0};
+    memcpy(ret_src->bytes, flow->src, sizeof flow->src);
+    memcpy(ret_dst->bytes, flow->dst, sizeof flow->dst);
+}
+
+void ft_flow_table_get_counters(const struct ft_flow_table *table, const struct ft_flow *flow,
+                                struct ft_flow_counters *ret_counters)
+{
+    const struct extra *extra = extra_find(table, flow, CELL_COUNTERS);
+    *ret_counters = extra != NULL ? extra->u.counters : (struct ft_flow_counters){0};
+}
+
+bool ft_flow_table_set_counters(struct ft_flow_table *table, struct ft_flow *flow,
+                                const struct ft_flow_counters *counters)
+{
+    struct extra *extra = extra_find(table, flow, CELL_COUNTERS);
+    if (extra == NULL) {
+        extra = extra_add(table, flow, CELL_COUNTERS);
+    }
+    if (extra == NULL) {
+        return false;
+    }
+    extra->u.counters = *counters;
+    return true;
+}
+
+void ft_flow_table_get_nat(const struct ft_flow_table *table, const struct ft_flow *flow,
+                           struct ft_flow_nat *ret_nat)
+{
+    const struct extra *extra = extra_find(table, flow, CELL_NAT);
+    *ret_nat = (struct ft_flow_nat){.src = extra->u.addrs[0],
+                                    .dst = extra->u.addrs[1],
+                                    .src_port = extra->ports[0],
+                                    .dst_port = extra->ports[1]};
+}
+
+void ft_flow_table_set_nat(struct ft_flow_table *table, struct ft_flow *flow,
+                           const struct ft_ct_tuple *reply)
+{
+    struct extra *extra = extra_find(table, flow, CELL_NAT);
+    if (extra == NULL) {
+        extra = extra_add(table, flow, CELL_NAT);
+    }
+    if (extra != NULL) {
+        extra->u.addrs[0] = reply->src;
+        extra->u.addrs[1] = reply->dst;
+        extra->ports[0] = reply->src_port;
+        extra->ports[1] = reply->dst_port;
+        flow->flags |= FT_FLOW_NAT;
+    }
+}
+
+struct ft_flow *ft_flow_table_walk(struct ft_flow_table *table, uint32_t *cursor, uint32_t *left)
+{
+    uint32_t n_cells = (uint32_t)(table->n_segments * SEGMENT_CELLS);
+    while (*cursor<n_cells && * left> 0) {
+        union cell *cell = cell_at(table, *cursor);
+        (*cursor)++;
+        (*left)--;
+        if (cell->link >> LINK_BITS == CELL_FLOW) {
+            return &cell->flow;
+        }
+    }
+    if (*cursor >= n_cells && *left == 0) {
+        *left = 1; /* The end and the slice's end fell together: the walk's end counts. */
+    }
+    return NULL;
+}
+
+void ft_flow_table_trim(struct ft_flow_table *table)
+{
+    size_t n_cells = table->n_segments * SEGMENT_CELLS;
+    size_t n_used = n_cells - 1 - table->n_free; /* Cell 0 is never used. */
+    if (table->n_segments > 1 && n_used < n_cells / 4) {
+        compact(table, n_used * 2 / SEGMENT_CELLS + 1);
+    }
+    uint32_t n_slots = table->n_slots;
+    while (n_slots > SLOTS_MIN && table->n_flows < n_slots / 8) {
+        n_slots /= 2;
+    }
+    if (n_slots < table->n_slots) {
+        /* When the smaller index cannot be had, the larger one serves as well. */
+        (void)index_resize(table, n_slots);
+    }
+}
+
+void ft_flow_table_get_stats(const struct ft_flow_table *table,
+                             struct ft_flow_table_stats *ret_stats)
+{
+    *ret_stats = (struct ft_flow_table_stats){
+        .n_flows = table->n_flows,
+        .n_cells = table->n_segments * SEGMENT_CELLS - 1 - table->n_free,
+        .bytes = table->bytes,
+    };
+}
+
+static inline union cell *cell_at(const struct ft_flow_table *table, uint32_t number)
+{
+    return &table->segments[number / SEGMENT_CELLS][number % SEGMENT_CELLS];
+}
+
+/* A free cell, when 'n_needed' of them can be had; else NO_CELL. */
+static uint32_t cell_take(struct ft_flow_table *table, size_t n_needed)
+{
+    if (table->n_free < n_needed && !segment_add(table)) {
+        return NO_CELL;
+    }
+    uint32_t number = table->first_free;
+    table->first_free = cell_at(table, number)->link;
+    table->n_free--;
+    return number;
+}
+
+static void cell_free(struct ft_flow_table *table, uint32_t number)
+{
+    cell_at(table, number)->link = table->first_free;
+    table->first_free = number;
+    table->n_free++;
+}
+
+static bool segment_add(struct ft_flow_table *table)
+{
+    if (table->n_segments == table->n_segments_max ||
+        table->bytes + SEGMENT_BYTES > table->bytes_max) {
+        return false;
+    }
+    /* Mapped, not from the heap, so that trim() really gives it back. */
+    void *memory =
+        mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        return false;
+    }
+    table->segments[table->n_segments] = memory;
+    table->bytes += SEGMENT_BYTES;
+    uint32_t first = (uint32_t)(table->n_segments * SEGMENT_CELLS);
+    table->n_segments++;
+    /* In this order the lowest number is taken first. */
+    for (uint32_t i = SEGMENT_CELLS; i-- > 0;) {
+        if (first + i != NO_CELL) {
+            cell_free(table, first + i);
+        }
+    }
+    return true;
+}
+
+static bool index_resize(struct ft_flow_table *table, uint32_t n_slots)
+{
+    uint64_t bytes = (uint64_t)n_slots * INDEX_BYTES;
+    if (n_slots > table->n_slots && table->bytes + bytes > table->bytes_max) {
+        return false; /* Both exist while the content moves. */
+    }
+    struct slot *slots = calloc(n_slots, sizeof *slots);
+    if (slots == NULL) {
+        return false;
+    }
+    struct slot *old = table->slots;
+    uint32_t n_old = table->n_slots;
+    table->slots = slots;
+    table->n_slots = n_slots;
+    for (uint32_t i = 0; i < n_old; i++) {
+        if (old[i].cell != SLOT_FREE) {
+            index_put(table, old[i]);
+        }
+    }
+    free(old);
+    table->bytes += bytes;
+    table->bytes -= (uint64_t)n_old * INDEX_BYTES;
+    return true;
+}
+
+static void index_put(struct ft_flow_table *table, struct slot slot)
+{
+    uint32_t mask = table->n_slots - 1;
+    uint32_t at = slot.hash & mask;
+    while (table->slots[at].cell != SLOT_FREE) {
+        at = (at + 1) & mask;
+    }
+    table->slots[at] = slot;
+}
+
+/* The place of a flow that is in the table. */
+static uint32_t index_find(const struct ft_flow_table *table, const struct ft_flow *flow)
+{
+    uint32_t mask = table->n_slots - 1;
+    uint32_t hash = (uint32_t)ft_flow_table_hash_flow(table, flow);
+    uint32_t at = hash & mask;
+    while (table->slots[at].hash != hash || &cell_at(table, table->slots[at].cell)->flow != flow) {
+        assert(table->slots[at].cell != SLOT_FREE);
+        at = (at + 1) & mask;
+    }
+    return at;
+}
+
+/* Moves later ones of the same run up, so that no probe meets a hole (Knuth 6.4, algorithm R). */
+static void index_remove(struct ft_flow_table *table, uint32_t at)
+{
+    uint32_t mask = table->n_slots - 1;
+    uint32_t next = at;
+    for (;;) {
+        next = (next + 1) & mask;
+        if (table->slots[next].cell == SLOT_FREE) {
+            break;
+        }
+        uint32_t home = table->slots[next].hash & mask;
+        if (((next - home) & mask) >= ((next - at) & mask)) {
+            table->slots[at] = table->slots[next];
+            at = next;
+        }
+    }
+    table->slots[at] = (struct slot){0, SLOT_FREE};
+}
+
+static struct extra *extra_find(const struct ft_flow_table *table, const struct ft_flow *flow,
+                                enum cell_kind kind)
+{
+    for (uint32_t next = flow->link & LINK_MASK; next != NO_CELL;) {
+        union cell *cell = cell_at(table, next);
+        if (cell->link >> LINK_BITS == (uint32_t)kind) {
+            return &cell->extra;
+        }
+        next = cell->link & LINK_MASK;
+    }
+    return NULL;
+}
+
+static struct extra *extra_add(struct ft_flow_table *table, struct ft_flow *flow,
+                               enum cell_kind kind)
+{
+    uint32_t number = cell_take(table, 1);
+    if (number == NO_CELL) {
+        return NULL;
+    }
+    struct extra *extra = &cell_at(table, number)->extra;
+    *extra = (struct extra){.link = (uint32_t)kind << LINK_BITS | (flow->link & LINK_MASK)};
+    flow->link = (flow->link & ~LINK_MASK) | number;
+    return extra;
+}
+
+static void pack_ports(const struct ft_ct_record *record, uint16_t *ret_ports)
+{
+    const struct ft_ct_tuple *orig = &record->orig;
+    ret_ports[0] = orig->src_port;
+    ret_ports[1] = (record->has & FT_CT_HAS_ICMP) != 0
+                       ? (uint16_t)(orig->icmp_type << 8 | orig->icmp_code)
+                       : orig->dst_port;
+}
+
+static bool key_equal(const struct ft_flow_table *table, const struct ft_flow *flow,
+                      const struct ft_ct_record *record)
+{
+    const struct ft_ct_tuple *orig = &record->orig;
+    uint16_t ports[2];
+    pack_ports(record, ports);
+    if (flow->id != record->id || flow->zone != record->zone || flow->src_port != ports[0] ||
+        flow->dst_port != ports[1] || flow->protocol != orig->protocol ||
+        ((flow->flags & FT_FLOW_IPV6) != 0) != orig->ipv6) {
+        return false;
+    }
+    if (!orig->ipv6) {
+        return memcmp(flow->src, orig->src.bytes, sizeof flow->src) == 0 &&
+               memcmp(flow->dst, orig->dst.bytes, sizeof flow->dst) == 0;
+    }
+    const struct extra *extra = extra_find(table, flow, CELL_IPV6);
+    return memcmp(&extra->u.addrs[0], &orig->src, sizeof orig->src) == 0 &&
+           memcmp(&extra->u.addrs[1], &orig->dst, sizeof orig->dst) == 0;
+}
+
+/* Moves the cell into a free one below; returns its new number. */
+static uint32_t move_down(struct ft_flow_table *table, uint32_t number)
+{
+    uint32_t to = cell_take(table, 1);
+    *cell_at(table, to) = *cell_at(table, number);
+    cell_at(table, number)->link = (uint32_t)CELL_FREE << LINK_BITS;
+    return to;
+}
+
+/* Moves everything into the first 'n_segments' segments and frees the others. */
+static void compact(struct ft_flow_table *table, size_t n_segments)
+{
+    uint32_t n_cells = (uint32_t)(table->n_segments * SEGMENT_CELLS);
+    uint32_t limit = (uint32_t)(n_segments * SEGMENT_CELLS);
+    table->first_free = NO_CELL;
+    table->n_free = 0;
+    for (uint32_t i = limit; i-- > 1;) {
+        if (cell_at(table, i)->link >> LINK_BITS == CELL_FREE) {
+            cell_free(table, i);
+        }
+    }
+    for (uint32_t i = 1; i < n_cells; i++) {
+        if (cell_at(table, i)->link >> LINK_BITS != CELL_FLOW) {
+            continue;
+        }
+        struct ft_flow *flow = &cell_at(table, i)->flow;
+        if (i >= limit) {
+            uint32_t at = index_find(table, flow);
+            table->slots[at].cell = move_down(table, i);
+            flow = &cell_at(table, table->slots[at].cell)->flow;
+        }
+        for (uint32_t *link = &flow->link; (*link & LINK_MASK) != NO_CELL;) {
+            uint32_t number = *link & LINK_MASK;
+            if (number >= limit) {
+                number = move_down(table, number);
+                *link = (*link & ~LINK_MASK) | number;
+            }
+            link = &cell_at(table, number)->link;
+        }
+    }
+    while (table->n_segments > n_segments) {
+        table->n_segments--;
+        munmap(table->segments[table->n_segments], SEGMENT_BYTES);
+        table->bytes -= SEGMENT_BYTES;
+    }
+}
