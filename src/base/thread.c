@@ -102,6 +102,14 @@ void ft_thread_join(struct ft_thread *thread)
     }
 }
 
+void ft_thread_sleep(int64_t ns)
+{
+    struct timespec pause = {.tv_sec = (time_t)(ns / FT_NS_PER_S),
+                             .tv_nsec = (long)(ns % FT_NS_PER_S)};
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR) {
+    }
+}
+
 void ft_owner_bind(struct ft_owner *owner)
 {
     owner->thread = pthread_self();

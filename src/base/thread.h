@@ -74,6 +74,9 @@ FT_MUST_USE ft_err ft_thread_start(struct ft_thread *thread, const char *name, f
 /* Waits for the thread's end.  A thread that was never started is no error. */
 void ft_thread_join(struct ft_thread *thread);
 
+/* Waits; only for pauses after a failure, never to let something happen. */
+void ft_thread_sleep(int64_t ns);
+
 /* Asserts that an object is used by the one thread that owns it. */
 struct ft_owner {
     pthread_t thread;

@@ -63,6 +63,7 @@ struct placement {
     uint64_t rejected_events;
     uint64_t missing_events;
     uint64_t received_events;
+    uint64_t appended_events;
 };
 
 static void read_position(void *ctx, struct ft_instance *instance)
@@ -76,6 +77,7 @@ static void write_position(void *ctx, struct ft_instance *instance)
     const struct placement *placement = ctx;
     instance->last_heard_ns = placement->now_ns;
     instance->received_events += placement->received_events;
+    instance->appended_events += placement->appended_events;
     instance->duplicate_events += placement->duplicate_events;
     instance->rejected_events += placement->rejected_events;
     instance->missing_events += placement->missing_events;
@@ -101,7 +103,11 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
             FT_TRY(note_rejection(item->session, item));
         } else {
             FT_TRY(append(ingest, item));
-            ingest->stats.appended_events += item->n_events;
+            uint64_t first_new = item->first_seq > placement.appended_seq
+                                     ? item->first_seq
+                                     : placement.appended_seq + 1;
+            placement.appended_events = last_seq - first_new + 1;
+            ingest->stats.appended_events += placement.appended_events;
         }
         if (item->first_seq > placement.appended_seq + 1) {
             placement.missing_events = item->first_seq - placement.appended_seq - 1;

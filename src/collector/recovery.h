@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fills the registry of instances at the start: from the store, then from what the log holds behind
+ * it.
+ *
+ * Thread: the main thread, before the others start.
+ */
+#ifndef FT_COLLECTOR_RECOVERY_H
+#define FT_COLLECTOR_RECOVERY_H 1
+
+#include "collector/instances.h"
+#include "sink/duckdb.h"
+#include "store/log.h"
+
+FT_MUST_USE ft_err ft_recovery_from_store(struct ft_duckdb *duckdb, struct ft_instances *instances,
+                                          struct ft_diag *reterr_diag);
+
+/* 'position' is the last that the store has. */
+FT_MUST_USE ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position,
+                                        struct ft_instances *instances);
+
+#endif
