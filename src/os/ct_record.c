@@ -218,6 +218,7 @@ static inline bool get_time(const struct span *payload, unsigned bit, int64_t *r
         return false;
     }
     if (value == 0 || value > INT64_MAX) {
+        *ret_ns = 0;
         *has &= ~bit;
     } else {
         *ret_ns = (int64_t)value;
