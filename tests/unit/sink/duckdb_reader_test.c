@@ -594,6 +594,37 @@ TEST(a_query_over_its_time_is_stopped_and_the_next_one_works)
     store_close(&store);
 }
 
+TEST(a_query_stopped_at_any_point_leaves_a_good_connection)
+{
+    struct store store = store_open(NULL, 1);
+    struct running_clock clock = {.clock = {.mono_ns = running_now, .real_ns = running_now}};
+    const struct ft_duckdb_reader_options options = {.clock = &clock.clock};
+    struct ft_flow_reader *reader;
+    struct ft_query query;
+    struct ft_query_result result;
+    unsigned n_stopped = 0;
+    store_add_simple(&store, 1, 5000, 1);
+    CHECK_OK(ft_duckdb_reader_create(store.db, &options, &reader, NULL));
+    ft_query_init(&query);
+    query.rows_max = 5000;
+    for (int64_t looks = 1; looks <= 60; looks++) {
+        rows.n = 0;
+        query.timeout_ns = looks * FT_NS_PER_MS;
+        ft_err err = reader->ops->rows(reader, &query, NULL, collect_row, &rows, &result, NULL);
+        CHECK(err == FT_OK || err == ft_err_from_errno(ETIMEDOUT));
+        CHECK(err != FT_OK || rows.n == 5000);
+        n_stopped += err != FT_OK;
+    }
+    CHECK(n_stopped > 1);
+    query.timeout_ns = 0;
+    rows.n = 0;
+    STORE_OK(reader->ops->rows(reader, &query, NULL, collect_row, &rows, &result, &diag));
+    CHECK_INT(rows.n, 5000);
+    ft_query_deinit(&query);
+    ft_duckdb_reader_destroy(reader);
+    store_close(&store);
+}
+
 struct worker {
     struct ft_thread thread;
     struct store *store;

@@ -1,95 +1,209 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file as others see it: an independent DuckDB, the views, versions. */
+/*
+ * The file as others see it: what a connection that knows nothing of flowtrail reads from the
+ * views, and the same by DuckDB's Python package where it is installed in the same version.
+ */
+#include <duckdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/test.h"
 #include "rows.h"
+#include "sink/duckdb_internal.h"
 #include "store.h"
 
-/* What 'python3 -c script path' prints; false when that DuckDB is not installed. */
-static bool run_python(const char *script, const char *path, char *output, size_t size)
+static void make_path(char *path, size_t size)
 {
-    char command[4096];
-    static const char *const pythons[] = {"python3", "/usr/bin/python3"};
-    for (size_t i = 0; i < 2; i++) {
-        (void)snprintf(command, sizeof command,
-                       "%s -c 'import duckdb, sys; sys.exit(duckdb.__version__ != \"%s\")' "
-                       "2>/dev/null",
-                       pythons[i], ft_duckdb_version() + 1);
-        if (system(command) != 0) {
-            continue;
-        }
-        (void)snprintf(command, sizeof command, "%s -c '%s' '%s' 2>&1", pythons[i], script, path);
-        FILE *from = popen(command, "r");
-        CHECK(from != NULL);
-        size_t n = fread(output, 1, size - 1, from);
-        output[n] = '\0';
-        (void)pclose(from);
-        return true;
-    }
-    return false;
+    (void)snprintf(path, size, "%s/flows.duckdb", ft_test_tmpdir());
 }
 
-TEST(another_duckdb_reads_the_views)
+/* All values of a query's result, blanks between, a line a row; or the refusal. */
+static const char *run_sql(duckdb_connection connection, const char *sql)
 {
-    char path[256];
-    char output[4096];
-    (void)snprintf(path, sizeof path, "%s/flows.duckdb", ft_test_tmpdir());
+    static char text[8192];
+    duckdb_result result;
+    size_t at = 0;
+    text[0] = '\0';
+    if (duckdb_query(connection, sql, &result) != DuckDBSuccess) {
+        (void)snprintf(text, sizeof text, "refused: %s", duckdb_result_error(&result));
+    } else {
+        for (idx_t row = 0; row < duckdb_row_count(&result); row++) {
+            for (idx_t column = 0; column < duckdb_column_count(&result); column++) {
+                char *value = duckdb_value_varchar(&result, column, row);
+                at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", column > 0 ? " " : "",
+                                       value != NULL ? value : "-");
+                duckdb_free(value);
+            }
+            at += (size_t)snprintf(text + at, sizeof text - at, "\n");
+        }
+    }
+    duckdb_destroy_result(&result);
+    return text;
+}
+
+static const char *run_sql_on_file(const char *path, const char *sql)
+{
+    duckdb_database database;
+    duckdb_connection connection;
+    CHECK_INT(duckdb_open(path, &database), DuckDBSuccess);
+    CHECK_INT(duckdb_connect(database, &connection), DuckDBSuccess);
+    const char *text = run_sql(connection, sql);
+    duckdb_disconnect(&connection);
+    duckdb_close(&database);
+    return text;
+}
+
+static void flow_id_text(const struct ft_row *row, char text[FT_UUID_TEXT_SIZE])
+{
+    struct ft_uuid flow;
+    FT_CLEANUP(ft_id_deriver_destroy) struct ft_id_deriver *deriver = NULL;
+    CHECK_OK(ft_id_deriver_create(&deriver));
+    ft_id_derive_flow(deriver, &row->instance_id, row->event.ct_id, row->event.start_ns, &flow);
+    ft_uuid_format(&flow, text);
+}
+
+#define FLOWS_SQL                                                                                  \
+    "SELECT type, direction, src_addr, dst_addr, protocol, flow_id, inferred FROM flows_text "     \
+    "ORDER BY seq"
+#define FLOWS_TEXT                                                                                 \
+    "END EGRESS 10.0.0.1 192.0.2.1 6 %s %s\n"                                                      \
+    "LOSS FORWARDED 2001:0db8:0000:0000:0000:0000:0000:0001 "                                      \
+    "ff02:0000:0000:0000:0000:0000:0000:0002 255 f1f1f1f1-f1f1-f1f1-f1f1-f1f1f1f1f1f1 %s\n"
+
+/* A file with a simple and a full row, and the text of the first one's flow id. */
+static void make_file(const char *path, char flow_text[FT_UUID_TEXT_SIZE])
+{
     struct store store = store_open(path, 1);
     struct ft_row r[2] = {row_simple(1), row_full(2)};
     store_add(&store, r, 2, 9);
     store_close(&store);
-    bool ran =
-        run_python("import duckdb, sys\n"
-                   "c = duckdb.connect(sys.argv[1], read_only=True)\n"
-                   "for q in (\"SELECT type, direction, src_addr, dst_addr, protocol, flow_id, "
-                   "inferred FROM flows_text ORDER BY seq\",\n"
-                   "          \"SELECT cause, count, estimated, first_seq FROM losses\",\n"
-                   "          \"SELECT durable_seq, n_events FROM instances\",\n"
-                   "          \"SELECT n_instances, n_events FROM agents\",\n"
-                   "          \"SELECT position FROM log_cursor\",\n"
-                   "          \"SELECT version FROM schema_version\"):\n"
-                   "    for row in c.execute(q).fetchall(): print(*row)\n",
-                   path, output, sizeof output);
-    if (!ran) {
-        ft_test_skip("no Python with duckdb of the version that is linked");
-    }
-    struct ft_uuid flow;
+    flow_id_text(&r[0], flow_text);
+}
+
+TEST(views_show_flows_losses_instances_and_agents)
+{
+    char path[256];
     char flow_text[FT_UUID_TEXT_SIZE];
-    FT_CLEANUP(ft_id_deriver_destroy) struct ft_id_deriver *deriver = NULL;
-    CHECK_OK(ft_id_deriver_create(&deriver));
-    ft_id_derive_flow(deriver, &r[0].instance_id, r[0].event.ct_id, r[0].event.start_ns, &flow);
-    ft_uuid_format(&flow, flow_text);
-    char expected[4096];
-    (void)snprintf(expected, sizeof expected,
-                   "END EGRESS 10.0.0.1 192.0.2.1 6 %s False\n"
-                   "LOSS FORWARDED 2001:0db8:0000:0000:0000:0000:0000:0001 "
-                   "ff02:0000:0000:0000:0000:0000:0000:0002 255 "
-                   "f1f1f1f1-f1f1-f1f1-f1f1-f1f1f1f1f1f1 True\n"
-                   "SHUTDOWN 18446744073709551611 True 18446744073709551609\n"
-                   "2 2\n1 2\n9\n1\n",
-                   flow_text);
-    CHECK_STR(output, expected);
+    char expected[1024];
+    make_path(path, sizeof path);
+    make_file(path, flow_text);
+    (void)snprintf(expected, sizeof expected, FLOWS_TEXT, flow_text, "false", "true");
+    CHECK_STR(run_sql_on_file(path, "SELECT COLUMNS(*)::VARCHAR FROM (" FLOWS_SQL ")"), expected);
+    CHECK_STR(run_sql_on_file(path, "SELECT cause, count, estimated, first_seq FROM losses"),
+              "SHUTDOWN 18446744073709551611 true 18446744073709551609\n");
+    CHECK_STR(
+        run_sql_on_file(path, "SELECT durable_seq, n_events, last_time::VARCHAR FROM instances"),
+        "2 2 2026-01-01 00:00:00.000000002\n");
+    CHECK_STR(run_sql_on_file(path, "SELECT n_instances, n_events FROM agents"), "1 2\n");
+    CHECK_STR(run_sql_on_file(path, "SELECT position FROM log_cursor"), "9\n");
+    CHECK_STR(run_sql_on_file(path, "SELECT version FROM schema_version"), "1\n");
+}
+
+TEST(names_in_the_view_are_the_protocols)
+{
+    static const struct {
+        const char *column;
+        unsigned n;
+        const char *(*name)(unsigned);
+    } cases[] = {
+        {"type", FT_EVENT_TYPE_N, ft_event_type_name},
+        {"direction", FT_DIR_N, ft_direction_name},
+        {"traffic_class", FT_CLASS_N, ft_traffic_class_name},
+        {"tcp_state", FT_TCP_STATE_N - 1, ft_tcp_state_name},
+        {"loss_cause", FT_LOSS_CAUSE_N, ft_loss_cause_name},
+    };
+    struct store store = store_open(NULL, 1);
+    duckdb_connection connection;
+    CHECK_OK(ft_duckdb_connect(store.db, &connection, NULL));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (unsigned number = 0; number <= cases[i].n; number++) {
+            char sql[256];
+            char expected[64];
+            (void)snprintf(sql, sizeof sql,
+                           "DELETE FROM flows; INSERT INTO flows (%s) VALUES (%u);"
+                           "SELECT %s FROM flows_text",
+                           cases[i].column, number, cases[i].column);
+            if (number == cases[i].n) {
+                (void)snprintf(expected, sizeof expected, "%u\n", number); /* Not known yet. */
+            } else {
+                (void)snprintf(expected, sizeof expected, "%s\n", cases[i].name(number));
+            }
+            CHECK_STR(run_sql(connection, sql), expected);
+        }
+    }
+    duckdb_disconnect(&connection);
+    store_close(&store);
 }
 
 TEST(a_newer_schema_is_refused_and_left_alone)
 {
     char path[256];
-    char output[256];
     struct ft_duckdb *db;
     struct ft_diag words = {0};
-    (void)snprintf(path, sizeof path, "%s/flows.duckdb", ft_test_tmpdir());
+    make_path(path, sizeof path);
     struct store store = store_open(path, 1);
     store_close(&store);
-    if (!run_python(
-            "import duckdb, sys\n"
-            "duckdb.connect(sys.argv[1]).execute(\"UPDATE schema_version SET version = 99\")",
-            path, output, sizeof output)) {
-        ft_test_skip("no Python with duckdb of the version that is linked");
-    }
+    (void)run_sql_on_file(path, "UPDATE schema_version SET version = 99");
     CHECK_ERR(ft_duckdb_open(&(struct ft_duckdb_options){.path = path}, &db, &words),
               FT_E_UNSUPPORTED);
     CHECK(strstr(words.text, "99") != NULL);
+    CHECK_STR(run_sql_on_file(path, "SELECT version FROM schema_version"), "99\n");
+}
+
+/* The second wall behind bound parameters: even SQL of the program could do none of this. */
+TEST(the_open_database_reaches_nothing_else)
+{
+    char path[256];
+    make_path(path, sizeof path);
+    struct store store = store_open(path, 1);
+    duckdb_connection connection;
+    CHECK_OK(ft_duckdb_connect(store.db, &connection, NULL));
+    static const char *const refused[] = {
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/hostname')",
+        "ATTACH '/tmp/other.db'",
+        "COPY flows TO '/tmp/flows.csv'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET memory_limit = '100GB'",
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        const char *text = run_sql(connection, refused[i]);
+        if (strncmp(text, "refused: ", 9) != 0) {
+            ft_test_fail(__FILE__, __LINE__, "%s gave %s", refused[i], text);
+        }
+    }
+    duckdb_disconnect(&connection);
+    store_close(&store);
+}
+
+TEST(python_reads_the_same)
+{
+    char path[256];
+    char flow_text[FT_UUID_TEXT_SIZE];
+    char command[2048];
+    char expected[1024];
+    char output[2048];
+    make_path(path, sizeof path);
+    make_file(path, flow_text);
+    (void)snprintf(command, sizeof command,
+                   "python3 -c 'import duckdb, sys; sys.exit(duckdb.__version__ != \"%s\")' "
+                   "2>/dev/null",
+                   ft_duckdb_version() + 1);
+    if (system(command) != 0) {
+        ft_test_skip("no Python with duckdb of the version that is linked");
+    }
+    (void)snprintf(command, sizeof command,
+                   "python3 -c 'import duckdb\nfor row in duckdb.connect(\"%s\", read_only=True)"
+                   ".execute(\"%s\").fetchall(): print(*row)' 2>&1",
+                   path, FLOWS_SQL);
+    FILE *from = popen(command, "r");
+    CHECK(from != NULL);
+    size_t n = fread(output, 1, sizeof output - 1, from);
+    output[n] = '\0';
+    CHECK_INT(pclose(from), 0);
+    (void)snprintf(expected, sizeof expected, FLOWS_TEXT, flow_text, "False", "True");
+    CHECK_STR(output, expected);
 }
