@@ -208,7 +208,7 @@ def run_programs(place, state, page_port, seconds, page_url):
         say(f"page: {page_url}")
         say(f"connections of {place.name}, as the collector receives them (Ctrl-C ends):")
         viewer = programs.start("flowtrail", "observe", "--follow", "--server",
-                                f"http://127.0.0.1:{page_port}", quiet=False)
+                                f"127.0.0.1:{page_port}", quiet=False)
         deadline = time.monotonic() + seconds if seconds else None
         while viewer.poll() is None and (deadline is None or time.monotonic() < deadline):
             programs.check()
