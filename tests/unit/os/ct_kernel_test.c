@@ -8,11 +8,14 @@
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "netns.h"
 #include "os/ct_record.h"
+#include "os/host.h"
+#include "os/switches.h"
 #include "os/tracking.h"
 
 #define PORT_SINK   9
@@ -402,6 +405,34 @@ TEST(switches_are_those_of_the_namespace)
     CHECK_OK(kernel->ops->switch_get(kernel, FT_CT_SWITCH_ACCT, &value));
     CHECK_INT(value, 1);
     CHECK_ERR(kernel->ops->switch_set(kernel, FT_CT_SWITCH_ACCT, 77), ft_err_from_errno(EINVAL));
+}
+
+/* As in a container, or with systemd's ProtectKernelTunables=. */
+TEST(read_only_proc_is_told)
+{
+    FT_CLEANUP(ft_ct_kernel_destroy) struct ft_ct_kernel *kernel = begin();
+    CHECK_OK(ft_host_sysctl_writable());
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) != 0 ||
+        mount("/proc/sys", "/proc/sys", NULL, MS_BIND, NULL) != 0) {
+        ft_test_skip("mounts are not allowed here");
+    }
+    CHECK_INT(mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
+    ft_err writable = ft_host_sysctl_writable();
+    struct ft_switches switches;
+    ft_switches_init(&switches, 0);
+    ft_switches_apply(&switches, kernel, FT_SWITCH_BIT(FT_CT_SWITCH_ACCT));
+    CHECK_INT(umount2("/proc/sys", MNT_DETACH), 0);
+    CHECK_ERR(writable, ft_err_from_errno(EROFS));
+    CHECK_INT(switches.switches[FT_CT_SWITCH_ACCT].state, FT_SWITCH_READ_ONLY);
+    CHECK_ERR(switches.switches[FT_CT_SWITCH_ACCT].err, ft_err_from_errno(EROFS));
+    /* Writable again: on, and off at the end. */
+    int value = -1;
+    ft_switches_apply(&switches, kernel, FT_SWITCH_BIT(FT_CT_SWITCH_ACCT));
+    CHECK_OK(kernel->ops->switch_get(kernel, FT_CT_SWITCH_ACCT, &value));
+    CHECK_INT(value, 1);
+    CHECK_INT(ft_switches_restore(&switches, kernel), 0);
+    CHECK_OK(kernel->ops->switch_get(kernel, FT_CT_SWITCH_ACCT, &value));
+    CHECK_INT(value, 0);
 }
 
 TEST(without_the_capability_it_is_refused)

@@ -264,7 +264,9 @@ static size_t append_attr(uint8_t *buf, size_t size, uint16_t type, const void *
     uint16_t head[2] = {(uint16_t)(4 + n), type};
     memset(buf + size, 0, 4 + ((n + 3) & ~(size_t)3));
     memcpy(buf + size, head, 4);
-    memcpy(buf + size + 4, data, n);
+    if (n > 0) {
+        memcpy(buf + size + 4, data, n);
+    }
     size += 4 + ((n + 3) & ~(size_t)3);
     uint32_t len = (uint32_t)size;
     memcpy(buf, &len, sizeof len);

@@ -128,6 +128,40 @@ TEST(a_table_of_our_name_that_is_not_ours_stays)
     nft("list chain inet flowtrail c");
 }
 
+/* linux/netfilter_ipv4/ip_tables.h cannot be had together with libc's headers. */
+#define IPT_SO_GET_INFO 64
+struct ipt_getinfo {
+    char name[32];
+    unsigned numbers[13];
+};
+
+/* What looking at a table with iptables-legacy does: it comes to be. */
+static void touch_legacy_table(void)
+{
+    struct ipt_getinfo info = {.name = "filter"};
+    socklen_t size = sizeof info;
+    int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+    CHECK(fd >= 0);
+    int result = getsockopt(fd, IPPROTO_IP, IPT_SO_GET_INFO, &info, &size);
+    (void)close(fd);
+    if (result != 0) {
+        ft_test_skip("this kernel has no legacy iptables");
+    }
+}
+
+TEST(legacy_tables_make_it_unknown)
+{
+    netns_enter();
+    CHECK(!probe().legacy);
+    touch_legacy_table();
+    struct ft_tracking_report report = probe();
+    CHECK(report.legacy);
+    CHECK_STR(ft_tracking_state_name(report.state), report.hooks_known ? "none" : "unknown");
+    CHECK_OK(ft_tracking_repair());
+    CHECK_STR(ft_tracking_state_name(probe().state), "on");
+    CHECK_OK(ft_tracking_unrepair());
+}
+
 TEST(judgement_by_what_is_known)
 {
     struct ft_tracking_report report = {.rules_known = true};
