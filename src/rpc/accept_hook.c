@@ -31,6 +31,11 @@ static struct ft_mutex lock = {PTHREAD_MUTEX_INITIALIZER};
 static int reserve_fd = -1;
 static struct connection *connections; /* By descriptor. */
 static struct ft_rpc_peers peers;
+static struct {
+    struct ft_rpc_peer_key key;
+    int64_t until_mono_ns;
+} quarantine[FT_RPC_ACCEPT_QUARANTINE_MAX];
+static unsigned quarantine_next;
 static uint32_t per_address_max_now;
 static int64_t next_sweep_mono_ns;
 /* 0: the place is free. */
@@ -38,6 +43,7 @@ static _Atomic uint16_t ports[FT_RPC_ACCEPT_PORTS_MAX];
 static _Atomic uint64_t n_accepted;
 static _Atomic uint64_t n_dropped_no_fd;
 static _Atomic uint64_t n_dropped_address;
+static _Atomic uint64_t n_dropped_quarantine;
 
 /*
  * The interposed function.  It has a name of its own because libc declares accept4 with a union
@@ -53,6 +59,7 @@ static bool drop_one(int listen_fd);
 static bool admit(int fd);
 static void forget_locked(struct connection *connection) FT_REQUIRES(lock);
 static void sweep_locked(const struct ft_rpc_peer_key *key) FT_REQUIRES(lock);
+static bool is_quarantined_locked(const struct ft_rpc_peer_key *key) FT_REQUIRES(lock);
 static bool peer_of(int fd, struct connection *ret_connection);
 
 ft_err ft_rpc_accept_hook_watch(uint16_t port, uint32_t per_address_max)
@@ -81,6 +88,24 @@ void ft_rpc_accept_hook_unwatch(uint16_t port)
     }
 }
 
+void ft_rpc_accept_hook_quarantine(const struct ft_rpc_peer_key *key, uint16_t port,
+                                   int64_t duration_ns)
+{
+    ft_mutex_lock(&lock);
+    quarantine[quarantine_next].key = *key;
+    quarantine[quarantine_next].until_mono_ns = ft_clock_mono_ns(ft_clock_system()) + duration_ns;
+    quarantine_next = (quarantine_next + 1) % FT_RPC_ACCEPT_QUARANTINE_MAX;
+    for (int fd = 0; connections != NULL && fd < FT_RPC_ACCEPT_FDS_MAX; fd++) {
+        struct connection current;
+        if (memcmp(&connections[fd].key, key, sizeof *key) == 0 &&
+            connections[fd].port == htons(port) && peer_of(fd, &current) &&
+            current.port == htons(port) && memcmp(&current.key, key, sizeof *key) == 0) {
+            (void)shutdown(fd, SHUT_RDWR);
+        }
+    }
+    ft_mutex_unlock(&lock);
+}
+
 bool ft_rpc_accept_hook_is_active(void)
 {
     void *found = dlsym(RTLD_DEFAULT, "accept4");
@@ -93,6 +118,7 @@ void ft_rpc_accept_hook_get_stats(struct ft_rpc_accept_stats *ret_stats)
     ret_stats->accepted = atomic_load(&n_accepted);
     ret_stats->dropped_no_fd = atomic_load(&n_dropped_no_fd);
     ret_stats->dropped_address = atomic_load(&n_dropped_address);
+    ret_stats->dropped_quarantine = atomic_load(&n_dropped_quarantine);
 }
 
 /*
@@ -199,8 +225,8 @@ static bool drop_one(int listen_fd)
     ft_fd_close(&reserve_fd);
     int dropped = accept_raw(listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (dropped >= 0) {
-        (void)close(dropped);
         atomic_fetch_add(&n_dropped_no_fd, 1);
+        (void)close(dropped);
     }
     reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     ft_mutex_unlock(&lock);
@@ -221,8 +247,10 @@ static bool admit(int fd)
     }
     /* The number is free again, so what had it is closed. */
     forget_locked(&connections[fd]);
-    ft_err err = ft_rpc_peers_add(&peers, &connection.key, per_address_max_now);
-    if (err != FT_OK) {
+    bool quarantined = is_quarantined_locked(&connection.key);
+    ft_err err =
+        quarantined ? FT_E_AUTH : ft_rpc_peers_add(&peers, &connection.key, per_address_max_now);
+    if (err == FT_E_FULL) {
         sweep_locked(&connection.key);
         err = ft_rpc_peers_add(&peers, &connection.key, per_address_max_now);
     }
@@ -230,7 +258,10 @@ static bool admit(int fd)
         connections[fd] = connection;
     }
     ft_mutex_unlock(&lock);
-    atomic_fetch_add(err == FT_OK ? &n_accepted : &n_dropped_address, 1);
+    atomic_fetch_add(err == FT_OK  ? &n_accepted
+                     : quarantined ? &n_dropped_quarantine
+                                   : &n_dropped_address,
+                     1);
     return err == FT_OK;
 }
 
@@ -259,6 +290,18 @@ static void sweep_locked(const struct ft_rpc_peer_key *key)
             forget_locked(connection);
         }
     }
+}
+
+static bool is_quarantined_locked(const struct ft_rpc_peer_key *key)
+{
+    int64_t now = ft_clock_mono_ns(ft_clock_system());
+    for (unsigned i = 0; i < FT_RPC_ACCEPT_QUARANTINE_MAX; i++) {
+        if (quarantine[i].until_mono_ns > now &&
+            memcmp(&quarantine[i].key, key, sizeof *key) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool peer_of(int fd, struct connection *ret_connection)

@@ -8,7 +8,8 @@
  * ft_rpc_accept_hook_watch() it
  *   - spends a reserve descriptor when there is no free one, to accept the newest connection and
  *     close it again, and reports EAGAIN when the kernel's queue is empty;
- *   - closes at once what an address has above its share of connections.
+ *   - closes at once what an address has above its share of connections, and what comes from an
+ *     address that ft_rpc_accept_hook_quarantine() named.
  * All other accepts of the process pass through untouched.
  *
  * Thread: any; one lock, taken per accepted connection of a watched listener.
@@ -24,6 +25,8 @@
 #include "base/error.h"
 
 #define FT_RPC_ACCEPT_PORTS_MAX 16
+/* Addresses that can be in quarantine at the same time; the oldest makes room. */
+#define FT_RPC_ACCEPT_QUARANTINE_MAX 64
 /* The LimitNOFILE of the collector's unit. */
 #define FT_RPC_ACCEPT_FDS_MAX 65536
 
@@ -31,6 +34,7 @@ struct ft_rpc_accept_stats {
     uint64_t accepted;
     uint64_t dropped_no_fd;
     uint64_t dropped_address;
+    uint64_t dropped_quarantine;
 };
 
 /*
@@ -40,6 +44,14 @@ struct ft_rpc_accept_stats {
  */
 FT_MUST_USE ft_err ft_rpc_accept_hook_watch(uint16_t port, uint32_t per_address_max);
 void ft_rpc_accept_hook_unwatch(uint16_t port);
+
+/*
+ * Cuts the connection from 'key' and 'port', for which gRPC has no call, and takes no new one from
+ * the address for 'duration_ns'.  It is cut at the socket: gRPC sees the peer hang up.
+ */
+struct ft_rpc_peer_key;
+void ft_rpc_accept_hook_quarantine(const struct ft_rpc_peer_key *key, uint16_t port,
+                                   int64_t duration_ns);
 
 /* True when libgrpc's accept4 is this one: false tells of a wrong link. */
 bool ft_rpc_accept_hook_is_active(void);

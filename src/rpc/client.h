@@ -11,8 +11,8 @@
  * everything else arrives as FT_STREAM_CLOSED.  The closing event's 'text' begins with the gRPC
  * status's name.  A server that refuses this client's certificate cannot be told from one that
  * hangs up (FT_E_UNREACHABLE, "Socket closed"): in TLS 1.3 it says so only afterwards.
- * FT_STREAM_OPENED may be followed by a refusal at once.  send() is taken from open() on, before FT_STREAM_OPENED, for peers that answer
- * only after the first message.
+ * FT_STREAM_OPENED may be followed by a refusal at once.  send() is taken from open() on, before
+ * FT_STREAM_OPENED, for peers that answer only after the first message.
  *
  * Thread: as base/stream.h says; the token and certificate callbacks run inside open() and poll().
  * Bounds: one message each way is held; the sizes below.  Nothing here logs; the token never

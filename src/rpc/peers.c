@@ -80,10 +80,11 @@ void ft_rpc_peer_key_from_sockaddr(const struct sockaddr *address, struct ft_rpc
     }
 }
 
-void ft_rpc_peer_key_from_uri(const char *uri, struct ft_rpc_peer_key *ret_key, char *text,
-                              size_t text_size)
+void ft_rpc_peer_key_from_uri(const char *uri, struct ft_rpc_peer_key *ret_key, uint16_t *ret_port,
+                              char *text, size_t text_size)
 {
     *ret_key = (struct ft_rpc_peer_key){.family = 0};
+    *ret_port = 0;
     char plain[128];
     unescape(uri, plain, sizeof plain);
     const char *address = strchr(plain, ':');
@@ -97,6 +98,8 @@ void ft_rpc_peer_key_from_uri(const char *uri, struct ft_rpc_peer_key *ret_key, 
     if (end == NULL || end < address || (size_t)(end - address) >= sizeof host) {
         return;
     }
+    const char *port = strrchr(end, ':');
+    *ret_port = port != NULL ? (uint16_t)strtoul(port + 1, NULL, 10) : 0;
     memcpy(host, address, (size_t)(end - address));
     host[end - address] = '\0';
     char *scope = strchr(host, '%');

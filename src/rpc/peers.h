@@ -47,10 +47,10 @@ uint32_t ft_rpc_peers_count(const struct ft_rpc_peers *peers, const struct ft_rp
 void ft_rpc_peer_key_from_sockaddr(const struct sockaddr *address, struct ft_rpc_peer_key *ret_key);
 
 /*
- * From gRPC's "ipv4:1.2.3.4:5" or "ipv6:%5B::1%5D:5"; also writes "1.2.3.4:5" or "[::1]:5" to
- * 'text' (control bytes escaped, cut).
+ * From gRPC's "ipv4:1.2.3.4:5" or "ipv6:%5B::1%5D:5"; '*ret_port' is 0 where there is none.  Also
+ * writes "1.2.3.4:5" or "[::1]:5" to 'text' (control bytes escaped, cut).
  */
-void ft_rpc_peer_key_from_uri(const char *uri, struct ft_rpc_peer_key *ret_key, char *text,
-                              size_t text_size);
+void ft_rpc_peer_key_from_uri(const char *uri, struct ft_rpc_peer_key *ret_key, uint16_t *ret_port,
+                              char *text, size_t text_size);
 
 #endif

@@ -20,7 +20,9 @@ static ft_err set_up(struct ft_rpc_server *server, const struct ft_rpc_server_op
                      struct ft_diag *diag);
 static ft_err listen_on(struct ft_rpc_server *server, const char *address, struct ft_diag *diag);
 static ft_err start_threads(struct ft_rpc_server *server);
+static void open_gate(struct ft_rpc_server *server, enum ft_rpc_gate gate);
 static void run_worker(void *ctx);
+static void serve(struct ft_rpc_worker *worker);
 static void on_stopped(struct ft_rpc_op *op, bool success);
 static void tear_down(struct ft_rpc_server *server);
 static ft_err why_not(const char *address);
@@ -77,6 +79,7 @@ void ft_rpc_server_get_stats(const struct ft_rpc_server *server,
         .connections_accepted = accepts.accepted,
         .connections_dropped_no_fd = accepts.dropped_no_fd,
         .connections_dropped_address = accepts.dropped_address,
+        .connections_dropped_quarantine = accepts.dropped_quarantine,
     };
     for (unsigned i = 0; i < FT_RPC_REJECT_N; i++) {
         ret_stats->rejected[i] = atomic_load(&server->rejected[i]);
@@ -106,8 +109,9 @@ void ft_rpc_server_stop(struct ft_rpc_server *server, int64_t grace_ns)
     ft_mutex_unlock(&server->lock);
     /* Also what closes connections that have no call. */
     grpc_server_cancel_all_calls(server->server);
+    /* gRPC reports the end of the connections; their calls may still have operations to come. */
     ft_mutex_lock(&server->lock);
-    while (!server->stopped) {
+    while (!server->stopped || server->n_in_use > 0) {
         ft_cond_wait(&server->changed, &server->lock);
     }
     ft_mutex_unlock(&server->lock);
@@ -191,20 +195,56 @@ static ft_err start_threads(struct ft_rpc_server *server)
 {
     for (uint32_t i = 0; i < server->options.n_threads; i++) {
         struct ft_rpc_worker *worker = &server->workers[i];
-        for (unsigned n = 0; n < REQUESTS_PER_THREAD; n++) {
-            for (size_t m = 0; m < server->n_methods; m++) {
-                ft_rpc_session_request(worker, &server->methods[m]);
-            }
-            ft_rpc_session_request(worker, NULL);
+        ft_err err = ft_thread_start(&worker->thread, "ft-rpc", run_worker, worker);
+        if (err != FT_OK) {
+            open_gate(server, FT_RPC_GATE_GIVE_UP);
+            return err;
         }
-        FT_TRY(ft_thread_start(&worker->thread, "ft-rpc", run_worker, worker));
     }
+    open_gate(server, FT_RPC_GATE_SERVE);
+    /* A stop right behind the start has to find the threads' requests, or it would not wait. */
+    ft_mutex_lock(&server->lock);
+    while (server->n_serving < server->options.n_threads) {
+        ft_cond_wait(&server->changed, &server->lock);
+    }
+    ft_mutex_unlock(&server->lock);
     return FT_OK;
 }
 
+static void open_gate(struct ft_rpc_server *server, enum ft_rpc_gate gate)
+{
+    ft_mutex_lock(&server->lock);
+    server->gate = gate;
+    ft_cond_broadcast(&server->changed);
+    ft_mutex_unlock(&server->lock);
+}
+
+/* No call is taken before all threads run, so that a failed start has none to end. */
 static void run_worker(void *ctx)
 {
     struct ft_rpc_worker *worker = ctx;
+    struct ft_rpc_server *server = worker->server;
+    ft_mutex_lock(&server->lock);
+    while (server->gate == FT_RPC_GATE_WAIT) {
+        ft_cond_wait(&server->changed, &server->lock);
+    }
+    bool serves = server->gate == FT_RPC_GATE_SERVE;
+    ft_mutex_unlock(&server->lock);
+    for (unsigned n = 0; serves && n < REQUESTS_PER_THREAD; n++) {
+        for (size_t m = 0; m < server->n_methods; m++) {
+            ft_rpc_session_request(worker, &server->methods[m]);
+        }
+        ft_rpc_session_request(worker, NULL);
+    }
+    ft_mutex_lock(&server->lock);
+    server->n_serving++;
+    ft_cond_broadcast(&server->changed);
+    ft_mutex_unlock(&server->lock);
+    serve(worker);
+}
+
+static void serve(struct ft_rpc_worker *worker)
+{
     const struct ft_clock *clock = ft_clock_system();
     int64_t interval = worker->server->sweep_interval_ns;
     worker->next_sweep_mono_ns = ft_clock_mono_ns(clock) + interval;
@@ -229,7 +269,7 @@ static void run_worker(void *ctx)
     }
 }
 
-/* On the thread of worker 0: gRPC has no call and no connection any more. */
+/* On the thread of worker 0: gRPC has no connection any more. */
 static void on_stopped(struct ft_rpc_op *op, bool success)
 {
     (void)success;
@@ -260,7 +300,7 @@ static void tear_down(struct ft_rpc_server *server) FT_NO_TSA
         }
         grpc_completion_queue_shutdown(worker->queue);
         if (!worker->thread.started) {
-            run_worker(worker);
+            serve(worker);
         }
         ft_thread_join(&worker->thread);
     }

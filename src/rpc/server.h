@@ -41,6 +41,7 @@ enum ft_rpc_reject {
     FT_RPC_REJECT_SESSIONS, /* 'sessions_max' of the method. */
     FT_RPC_REJECT_ADDRESS,  /* 'sessions_per_address_max'. */
     FT_RPC_REJECT_METHOD,   /* No such method. */
+    FT_RPC_REJECT_RATE,     /* 'calls_per_second_max'; its connection was cut. */
     FT_RPC_REJECT_SILENT,   /* No first message within 'first_message_timeout_ns'. */
     FT_RPC_REJECT_LINGER,   /* Did not take its status within 'linger_ns'. */
     FT_RPC_REJECT_STOPPING, /* The server was stopping. */
@@ -107,12 +108,16 @@ struct ft_rpc_server_options {
     uint32_t sessions_per_address_max;    /* 256 of an IPv4 address or IPv6 /64, all methods. */
     uint32_t connections_per_address_max; /* 512; more are closed when accepted. */
     uint32_t streams_per_connection_max;  /* 16; HTTP/2's own limit: the peer waits. */
-    size_t message_bytes_max;             /* 1 MiB; a larger one ends the call. */
-    size_t metadata_bytes_max;            /* 8 KiB of a call's headers. */
-    size_t memory_bytes_max;              /* 256 MiB for gRPC's buffers of all connections. */
-    size_t receive_window_bytes;          /* 64 KiB a stream may send ahead. */
-    uint32_t send_queue_messages_max;     /* 256 a session; more get FT_E_FULL. */
-    size_t send_queue_bytes_max;          /* 4 MiB a session; more get FT_E_FULL. */
+    /* 100 that one connection may begin; above, it is cut and its address is kept out for a time.
+     */
+    uint32_t calls_per_second_max;
+    int64_t quarantine_ns;            /* 10 s. */
+    size_t message_bytes_max;         /* 1 MiB; a larger one ends the call. */
+    size_t metadata_bytes_max;        /* 8 KiB of a call's headers. */
+    size_t memory_bytes_max;          /* 256 MiB for gRPC's buffers of all connections. */
+    size_t receive_window_bytes;      /* 64 KiB a stream may send ahead. */
+    uint32_t send_queue_messages_max; /* 256 a session; more get FT_E_FULL. */
+    size_t send_queue_bytes_max;      /* 4 MiB a session; more get FT_E_FULL. */
 
     int64_t handshake_timeout_ns;     /* 3 s for TLS and HTTP/2's first frame. */
     int64_t first_message_timeout_ns; /* 15 s from a call's start. */
@@ -143,6 +148,7 @@ struct ft_rpc_server_stats {
     uint64_t connections_accepted;
     uint64_t connections_dropped_no_fd;
     uint64_t connections_dropped_address;
+    uint64_t connections_dropped_quarantine;
 };
 
 /*

@@ -18,6 +18,7 @@
 
 #include "base/thread.h"
 #include "rpc/args.h"
+#include "rpc/call_rate.h"
 #include "rpc/peers.h"
 #include "rpc/server.h"
 #include "rpc/server_tls.h"
@@ -45,6 +46,13 @@ struct ft_rpc_method_state {
     uint32_t n_sessions FT_GUARDED; /* By the server's lock. */
 };
 
+/* What the threads do when they have started. */
+enum ft_rpc_gate {
+    FT_RPC_GATE_WAIT,
+    FT_RPC_GATE_SERVE,
+    FT_RPC_GATE_GIVE_UP /* Not all of them could be started. */
+};
+
 struct ft_rpc_server {
     /* Set at creation. */
     struct ft_rpc_server_options options; /* Without its pointers, defaults filled in. */
@@ -62,8 +70,13 @@ struct ft_rpc_server {
     struct ft_cond changed;
     /* Guarded by 'lock'. */
     struct ft_rpc_peers peers FT_GUARDED;
+    struct ft_rpc_call_rates call_rates FT_GUARDED;
+    enum ft_rpc_gate gate FT_GUARDED;
+    uint32_t n_serving FT_GUARDED;  /* Threads that take calls. */
     uint32_t n_sessions FT_GUARDED; /* Of all methods. */
-    bool stopped FT_GUARDED;        /* gRPC has ended all calls. */
+    /* Session objects that gRPC has something of: waiting for a call, running or refused. */
+    uint32_t n_in_use FT_GUARDED;
+    bool stopped FT_GUARDED; /* gRPC has closed all connections. */
 
     /* Any thread. */
     atomic_bool stopping;
@@ -114,6 +127,7 @@ struct ft_rpc_session {
     grpc_byte_buffer *received;
     int cancelled;
     struct ft_rpc_peer_key peer_key;
+    uint16_t peer_port;
     char peer[FT_RPC_PEER_TEXT_SIZE];
     struct ft_rpc_session *next;
     struct ft_rpc_session *previous;
@@ -161,6 +175,9 @@ void ft_rpc_session_sweep(struct ft_rpc_worker *worker, int64_t now_mono_ns);
 /* session_admit.c: the server's books. */
 FT_MUST_USE enum ft_rpc_status ft_rpc_session_admit(struct ft_rpc_session *session, char *text);
 void ft_rpc_session_leave(struct ft_rpc_session *session);
+/* gRPC has got an operation of the session's, or has given the last one back. */
+void ft_rpc_session_lend(struct ft_rpc_server *server);
+void ft_rpc_session_return(struct ft_rpc_server *server);
 /* Calls on_open with the request. */
 FT_MUST_USE enum ft_rpc_status ft_rpc_session_ask_handler(struct ft_rpc_session *session,
                                                           char *text);

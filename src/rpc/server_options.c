@@ -16,6 +16,8 @@ ft_err ft_rpc_server_options_complete(struct ft_rpc_server_options *options,
     default_u32(&options->sessions_per_address_max, 256);
     default_u32(&options->connections_per_address_max, 512);
     default_u32(&options->streams_per_connection_max, 16);
+    default_u32(&options->calls_per_second_max, 100);
+    default_ns(&options->quarantine_ns, 10 * FT_NS_PER_S);
     default_size(&options->message_bytes_max, (size_t)1024 * 1024);
     default_size(&options->metadata_bytes_max, (size_t)8 * 1024);
     default_size(&options->memory_bytes_max, (size_t)256 * 1024 * 1024);

@@ -145,6 +145,7 @@ void ft_rpc_session_request(struct ft_rpc_worker *worker, struct ft_rpc_method_s
     session->queue_last = &session->queue_first;
     grpc_call_details_init(&session->details);
     grpc_metadata_array_init(&session->metadata);
+    ft_rpc_session_lend(worker->server);
     grpc_call_error error =
         method != NULL
             ? grpc_server_request_registered_call(
@@ -183,16 +184,19 @@ void ft_rpc_session_sweep(struct ft_rpc_worker *worker, int64_t now_mono_ns)
 static void on_accepted(struct ft_rpc_op *op, bool success)
 {
     struct ft_rpc_session *session = op->session;
+    struct ft_rpc_server *server = session->server;
     if (!success) {
         /* The server is stopping and gives back what it has not used. */
         grpc_call_details_destroy(&session->details);
         grpc_metadata_array_destroy(&session->metadata);
         ft_rpc_session_unref(session);
+        ft_rpc_session_return(server);
         return;
     }
     ft_rpc_session_request(session->worker, session->method);
     char *uri = grpc_call_get_peer(session->call);
-    ft_rpc_peer_key_from_uri(uri, &session->peer_key, session->peer, sizeof session->peer);
+    ft_rpc_peer_key_from_uri(uri, &session->peer_key, &session->peer_port, session->peer,
+                             sizeof session->peer);
     gpr_free(uri);
     session->accepted_mono_ns = ft_clock_mono_ns(ft_clock_system());
     char text[FT_RPC_TEXT_SIZE] = "";
@@ -206,7 +210,7 @@ static void on_accepted(struct ft_rpc_op *op, bool success)
         run(session);
         return;
     }
-    ft_rpc_count(&session->server->rejected[FT_RPC_REJECT_HANDLER], 1);
+    ft_rpc_count(&server->rejected[FT_RPC_REJECT_HANDLER], 1);
     ft_rpc_session_leave(session);
     refuse(session, status, text);
 }
@@ -400,9 +404,11 @@ static void finish_if_done(struct ft_rpc_session *session)
         method->handler->on_closed(method->ctx, session, &end);
         ft_rpc_session_leave(session);
     }
-    /* Last: the server cannot finish its stop before this call is given back. */
+    struct ft_rpc_server *server = session->server;
     grpc_call_unref(call);
     ft_rpc_session_unref(session);
+    /* Last: the server's stop waits for it. */
+    ft_rpc_session_return(server);
 }
 
 static void link_session(struct ft_rpc_session *session)

@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "rpc/accept_hook.h"
 #include "rpc/server_impl.h"
 
+static bool is_too_fast(struct ft_rpc_session *session);
 static char *copy_certificate(grpc_call *call);
 
 enum ft_rpc_status ft_rpc_session_admit(struct ft_rpc_session *session, char *text)
@@ -16,6 +19,10 @@ enum ft_rpc_status ft_rpc_session_admit(struct ft_rpc_session *session, char *te
     struct ft_rpc_server *server = session->server;
     struct ft_rpc_method_state *method = session->method;
     enum ft_rpc_reject reject = FT_RPC_REJECT_N;
+    if (is_too_fast(session)) {
+        (void)snprintf(text, FT_RPC_TEXT_SIZE, "too many calls");
+        return FT_RPC_RESOURCE_EXHAUSTED;
+    }
     if (method == NULL) {
         ft_rpc_count(&server->rejected[FT_RPC_REJECT_METHOD], 1);
         (void)snprintf(text, FT_RPC_TEXT_SIZE, "unknown method");
@@ -54,6 +61,21 @@ void ft_rpc_session_leave(struct ft_rpc_session *session)
     ft_rpc_peers_remove(&server->peers, &session->peer_key);
     session->method->n_sessions--;
     server->n_sessions--;
+    ft_cond_broadcast(&server->changed);
+    ft_mutex_unlock(&server->lock);
+}
+
+void ft_rpc_session_lend(struct ft_rpc_server *server)
+{
+    ft_mutex_lock(&server->lock);
+    server->n_in_use++;
+    ft_mutex_unlock(&server->lock);
+}
+
+void ft_rpc_session_return(struct ft_rpc_server *server)
+{
+    ft_mutex_lock(&server->lock);
+    server->n_in_use--;
     ft_cond_broadcast(&server->changed);
     ft_mutex_unlock(&server->lock);
 }
@@ -109,6 +131,27 @@ ft_err ft_rpc_request_get_token(const struct ft_rpc_request *request,
         return FT_E_AUTH;
     }
     return ft_rpc_bearer_parse(value, size, ret_token);
+}
+
+/* The first call above the limit has its connection cut; those that gRPC had read already follow.
+ */
+static bool is_too_fast(struct ft_rpc_session *session)
+{
+    struct ft_rpc_server *server = session->server;
+    uint32_t max = server->options.calls_per_second_max;
+    ft_mutex_lock(&server->lock);
+    uint64_t connection = ft_hash64(session->peer, strlen(session->peer), server->peers.seed);
+    uint32_t n = ft_rpc_call_rate_add(&server->call_rates, connection, session->accepted_mono_ns);
+    ft_mutex_unlock(&server->lock);
+    if (n <= max) {
+        return false;
+    }
+    ft_rpc_count(&server->rejected[FT_RPC_REJECT_RATE], 1);
+    if (n == max + 1) {
+        ft_rpc_accept_hook_quarantine(&session->peer_key, session->peer_port,
+                                      server->options.quarantine_ns);
+    }
+    return true;
 }
 
 /* NULL when the peer has shown no certificate, or one that was not verified. */

@@ -197,3 +197,63 @@ TEST(connections_that_stay_do_not_hold_up_the_stop)
     ft_fd_close(&idle);
     peer_deinit(&peer);
 }
+
+/* One HEADERS frame of a call and the RST_STREAM that takes it back (RFC 9113, RFC 7541). */
+static size_t put_reset_call(uint8_t *to, uint32_t stream)
+{
+    static const uint8_t headers[] = "\x83\x86\x04\x1b/flowtrail.v1.Ingest/Export"
+                                     "\x01\x01x"
+                                     "\x0f\x10\x10"
+                                     "application/grpc"
+                                     "\x00\x02te\x08trailers";
+    const size_t size = sizeof headers - 1;
+    const uint8_t id[4] = {(uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8),
+                           (uint8_t)stream};
+    const uint8_t reset[] = {0, 0, 4, 3, 0, id[0], id[1], id[2], id[3], 0, 0, 0, 8};
+    const uint8_t begin[] = {0, 0, (uint8_t)size, 1, 4, id[0], id[1], id[2], id[3]};
+    memcpy(to, begin, sizeof begin);
+    memcpy(to + sizeof begin, headers, size);
+    memcpy(to + sizeof begin + size, reset, sizeof reset);
+    return sizeof begin + size + sizeof reset;
+}
+
+TEST(a_rapid_reset_is_cut_and_its_address_kept_out_for_a_time)
+{
+    struct peer peer;
+    struct ft_rpc_server_stats stats;
+    struct ft_rpc_server_options options = {
+        .plaintext = true, .calls_per_second_max = 20, .quarantine_ns = 200 * FT_NS_PER_MS};
+    peer_init(&peer);
+    peer_start(&peer, &options);
+    /* Up to the limit nothing happens. */
+    int fd = connect_raw(&peer);
+    static uint8_t data[2000 * 128];
+    size_t size = 0;
+    write_some(fd, preface, sizeof preface - 1);
+    write_some(fd, empty_settings, sizeof empty_settings);
+    for (uint32_t i = 0; i < 20; i++) {
+        size += put_reset_call(data + size, 2 * i + 1);
+    }
+    write_some(fd, data, size);
+    CHECK(reaches(&peer.n_closed, 20));
+    CHECK(!is_closed_within(fd, 50));
+    ft_rpc_server_get_stats(peer.server, &stats);
+    CHECK_INT(stats.rejected[FT_RPC_REJECT_RATE], 0);
+
+    size = 0;
+    for (uint32_t i = 20; i < 2000; i++) {
+        size += put_reset_call(data + size, 2 * i + 1);
+    }
+    write_some(fd, data, size);
+    CHECK(is_closed_within(fd, 5000));
+    ft_fd_close(&fd);
+    fd = connect_raw(&peer);
+    CHECK(is_closed_within(fd, 150));
+    ft_fd_close(&fd);
+    ft_rpc_server_get_stats(peer.server, &stats);
+    CHECK(stats.rejected[FT_RPC_REJECT_RATE] > 0);
+    CHECK(stats.connections_dropped_quarantine > 0);
+    (void)usleep(250 * 1000);
+    check_serves(&peer, NULL);
+    peer_deinit(&peer);
+}

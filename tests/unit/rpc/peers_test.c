@@ -75,25 +75,29 @@ TEST(peers_are_read_from_grpcs_words)
         const char *uri;
         const char *text;
         int family;
+        int port;
         uint8_t bytes[8];
     } cases[] = {
-        {"ipv4:127.0.0.1:4711", "127.0.0.1:4711", 4, {127, 0, 0, 1}},
+        {"ipv4:127.0.0.1:4711", "127.0.0.1:4711", 4, 4711, {127, 0, 0, 1}},
         {"ipv6:%5B2001:db8:0:7::9%5D:80",
          "[2001:db8:0:7::9]:80",
          6,
+         80,
          {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 7}},
-        {"ipv6:[::1]:80", "[::1]:80", 6, {0}},
-        {"ipv6:%5B::ffff:1.2.3.4%5D:80", "[::ffff:1.2.3.4]:80", 4, {1, 2, 3, 4}},
-        {"unix:", "", 0, {0}},
-        {"nonsense", "nonsense", 0, {0}},
-        {"", "", 0, {0}},
-        {"ipv4:", "", 0, {0}},
-        {"ipv6:%5B", "[", 0, {0}},
+        {"ipv6:[::1]:80", "[::1]:80", 6, 80, {0}},
+        {"ipv6:%5B::ffff:1.2.3.4%5D:80", "[::ffff:1.2.3.4]:80", 4, 80, {1, 2, 3, 4}},
+        {"unix:", "", 0, 0, {0}},
+        {"nonsense", "nonsense", 0, 0, {0}},
+        {"", "", 0, 0, {0}},
+        {"ipv4:", "", 0, 0, {0}},
+        {"ipv6:%5B", "[", 0, 0, {0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ft_rpc_peer_key key;
         char text[80];
-        ft_rpc_peer_key_from_uri(cases[i].uri, &key, text, sizeof text);
+        uint16_t port = 0;
+        ft_rpc_peer_key_from_uri(cases[i].uri, &key, &port, text, sizeof text);
+        CHECK_INT(port, cases[i].port);
         CHECK_STR(text, cases[i].text);
         CHECK_INT(key.family, cases[i].family);
         CHECK_BYTES(key.bytes, 8, cases[i].bytes, 8);
