@@ -43,9 +43,9 @@ void ft_tracking_probe(struct ft_tracking_report *ret_report)
     report.entries_known =
         ft_sysctl_get("net/netfilter/nf_conntrack_count", &report.n_entries) == FT_OK;
     report.legacy = has_legacy_tables();
-    bool there;
-    report.repaired =
-        ft_nft_query_table(TABLE, COMMENT, &there, &report.repaired) == FT_OK && report.repaired;
+    bool there = false;
+    bool ours = false;
+    report.repaired = ft_nft_query_table(TABLE, COMMENT, &there, &ours) == FT_OK && ours;
     report.state = ft_tracking_judge(&report);
     *ret_report = report;
 }
@@ -67,8 +67,8 @@ enum ft_tracking_state ft_tracking_judge(const struct ft_tracking_report *report
 /* Whether our table is there; -EEXIST when somebody else's has its name. */
 static ft_err find_own(bool *ret_there)
 {
-    bool there;
-    bool ours;
+    bool there = false;
+    bool ours = false;
     FT_TRY(ft_nft_query_table(TABLE, COMMENT, &there, &ours));
     if (there && !ours) {
         return ft_err_from_errno(EEXIST);
@@ -79,14 +79,14 @@ static ft_err find_own(bool *ret_there)
 
 ft_err ft_tracking_repair(void)
 {
-    bool there;
+    bool there = false;
     FT_TRY(find_own(&there));
     return run(COMMANDS_REPAIR);
 }
 
 ft_err ft_tracking_unrepair(void)
 {
-    bool there;
+    bool there = false;
     FT_TRY(find_own(&there));
     return there ? run(COMMANDS_UNREPAIR) : FT_OK;
 }
