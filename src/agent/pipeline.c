@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/pipeline.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,8 @@ struct ft_pipeline {
     int64_t opened_ns; /* When the open block got its first event. */
     bool sealing;
     struct ft_pipeline_stats stats;
+    /* Odd while the numbers of the account change; a reader that saw it change reads again. */
+    _Atomic uint64_t account_version;
     _Atomic uint64_t acked_seq;
     /* Any thread. */
     struct ft_mutex lock;
@@ -32,6 +35,7 @@ struct ft_pipeline {
     size_t n_notes FT_GUARDED;
 };
 
+static void take(struct ft_pipeline *pipeline, struct ft_event *event);
 static enum ft_filter_verdict judge(struct ft_pipeline *pipeline, const struct ft_event *event);
 static void number(struct ft_pipeline *pipeline, struct ft_event *event);
 static void seal(struct ft_pipeline *pipeline);
@@ -110,6 +114,13 @@ void ft_pipeline_set_peers(struct ft_pipeline *pipeline, const struct ft_filter_
 
 void ft_pipeline_take(struct ft_pipeline *pipeline, struct ft_event *event)
 {
+    pipeline->account_version++;
+    take(pipeline, event);
+    pipeline->account_version++;
+}
+
+static void take(struct ft_pipeline *pipeline, struct ft_event *event)
+{
     if ((event->fields & FT_FIELD_LOSS) != 0) {
         /* Told in its turn, and again if its event is dropped. */
         add_loss(pipeline, &event->loss);
@@ -125,12 +136,14 @@ void ft_pipeline_take(struct ft_pipeline *pipeline, struct ft_event *event)
 
 void ft_pipeline_tick(struct ft_pipeline *pipeline)
 {
+    pipeline->account_version++;
     take_notes(pipeline);
     ft_loss_book_acked(&pipeline->book, pipeline->acked_seq);
     tell_losses(pipeline);
     if (ft_clock_mono_ns(pipeline->options.clock) >= ft_pipeline_deadline(pipeline)) {
         seal(pipeline);
     }
+    pipeline->account_version++;
 }
 
 int64_t ft_pipeline_deadline(const struct ft_pipeline *pipeline)
@@ -143,11 +156,13 @@ int64_t ft_pipeline_deadline(const struct ft_pipeline *pipeline)
 
 void ft_pipeline_flush(struct ft_pipeline *pipeline)
 {
+    pipeline->account_version++;
     take_notes(pipeline);
     tell_losses(pipeline);
     if (ft_batch_builder_count(pipeline->builder) > 0) {
         seal(pipeline);
     }
+    pipeline->account_version++;
 }
 
 void ft_pipeline_lost(struct ft_pipeline *pipeline, enum ft_loss_cause cause, uint64_t first_seq,
@@ -174,6 +189,37 @@ void ft_pipeline_lost(struct ft_pipeline *pipeline, enum ft_loss_cause cause, ui
 }
 
 void ft_pipeline_acked(struct ft_pipeline *pipeline, uint64_t seq) { pipeline->acked_seq = seq; }
+
+static void read_account(struct ft_pipeline *pipeline, struct ft_pipeline_account *account)
+{
+    const struct ft_pipeline_stats *stats = &pipeline->stats;
+    account->observed = stats->numbered_events + stats->lost_unnumbered;
+    account->kept = stats->open_events + stats->sealed_events - stats->dropped_events;
+    account->lost = 0;
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        account->lost_by_cause[cause] = stats->lost[cause];
+    }
+    ft_mutex_lock(&pipeline->lock);
+    for (size_t i = 0; i < pipeline->n_notes; i++) {
+        account->lost_by_cause[pipeline->notes[i].cause] += pipeline->notes[i].count;
+    }
+    ft_mutex_unlock(&pipeline->lock);
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        account->lost += account->lost_by_cause[cause];
+    }
+}
+
+void ft_pipeline_get_account(struct ft_pipeline *pipeline, struct ft_pipeline_account *ret_account)
+{
+    for (;;) {
+        uint64_t before = pipeline->account_version;
+        read_account(pipeline, ret_account);
+        if (before % 2 == 0 && pipeline->account_version == before) {
+            return;
+        }
+        (void)sched_yield();
+    }
+}
 
 const struct ft_pipeline_stats *ft_pipeline_stats(const struct ft_pipeline *pipeline)
 {
@@ -235,6 +281,7 @@ static void seal(struct ft_pipeline *pipeline)
         ft_pipeline_on_drop(pipeline, &info, pipeline->block.size);
     }
     pipeline->stats.open_events = 0;
+    pipeline->stats.sealed_events += info.n_events;
     pipeline->stats.sealed_blocks++;
     pipeline->stats.sealed_bytes += pipeline->block.size;
 }

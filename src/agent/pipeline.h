@@ -43,6 +43,7 @@ struct ft_pipeline_stats {
     _Atomic uint64_t inferred_events;
     _Atomic uint64_t filtered[FT_VERDICT_N]; /* [KEPT] stays 0. */
     _Atomic uint64_t open_events;            /* In the block that is being filled. */
+    _Atomic uint64_t sealed_events;          /* In blocks that were given to the log. */
     _Atomic uint64_t sealed_blocks;
     _Atomic uint64_t sealed_bytes;
     _Atomic uint64_t dropped_events; /* In blocks that the log dropped, not yet acknowledged. */
@@ -84,6 +85,17 @@ void ft_pipeline_lost(struct ft_pipeline *pipeline, enum ft_loss_cause cause, ui
                       uint64_t last_seq);
 /* Everything up to 'seq' is with the collector.  Thread: any. */
 void ft_pipeline_acked(struct ft_pipeline *pipeline, uint64_t seq);
+
+/* The agent's account so far; all numbers belong to one moment. */
+struct ft_pipeline_account {
+    uint64_t observed; /* Numbered, or lost before that. */
+    uint64_t kept;     /* In the open block, or sealed and not dropped: acknowledged or retained. */
+    uint64_t lost;
+    uint64_t lost_by_cause[FT_LOSS_CAUSE_N];
+};
+
+/* Thread: any. */
+void ft_pipeline_get_account(struct ft_pipeline *pipeline, struct ft_pipeline_account *ret_account);
 
 /* Thread: any. */
 const struct ft_pipeline_stats *ft_pipeline_stats(const struct ft_pipeline *pipeline);

@@ -307,6 +307,7 @@ static void take_durable(struct ft_exporter *exporter, uint64_t durable_seq)
         const struct ft_block_info *info = &first->block.info;
         uint64_t last_seq = ft_flight_last_seq(first);
         exporter->stats.acked_events += info->n_events;
+        exporter->stats.done_events += info->n_events;
         exporter->acked_seq = last_seq;
         host->on_acked(host->ctx, info->first_seq, last_seq, info->time_ns);
         uint64_t position = first->block.position;
@@ -476,6 +477,7 @@ static void skip_block(struct ft_exporter *exporter, const struct ft_block *bloc
                        const char *reason)
 {
     exporter->stats.rejected_events += block->info.n_events;
+    exporter->stats.done_events += block->info.n_events;
     if (block->info.n_events > 0) {
         exporter->options.host.on_rejected(exporter->options.host.ctx, block->info.first_seq,
                                            block->info.first_seq + block->info.n_events - 1,

@@ -76,6 +76,8 @@ struct ft_exporter_stats {
     _Atomic uint64_t resent_blocks;
     _Atomic uint64_t acked_events; /* Durable at the collector, without the rejected ones. */
     _Atomic uint64_t rejected_events;
+    /* Blocks that are done with, whatever became of them: the rest is retained. */
+    _Atomic uint64_t done_events;
     _Atomic uint64_t unacked_bytes;
     _Atomic uint64_t window_bytes;
     _Atomic int64_t last_ack_real_ns; /* 0: never. */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's parts, for the files that assemble them (agent.c, capture.c, report.c, control.c). */
+#ifndef FT_AGENT_AGENT_IMPL_H
+#define FT_AGENT_AGENT_IMPL_H 1
+
+#include <stdatomic.h>
+
+#include "agent/agent.h"
+#include "agent/capture.h"
+#include "agent/control.h"
+#include "agent/delivery.h"
+#include "agent/pipeline.h"
+#include "base/thread.h"
+#include "metrics/metrics.h"
+#include "os/host.h"
+
+struct ft_agent {
+    /* Set at the start. */
+    const struct ft_agent_options *options; /* The caller's; RESTART options stay these. */
+    ft_agent_load_fn *load;
+    void *load_ctx;
+    const struct ft_clock *clock;
+    int signal_fd;
+    int64_t started_ns;
+    struct ft_host host;
+    char host_name[256];
+    struct ft_uuid agent_id;
+    struct ft_uuid instance_id;
+    struct ft_metrics *metrics;
+    struct ft_pipeline *pipeline;
+    struct ft_log *log;
+    struct ft_capture *capture;
+    struct ft_delivery *delivery;
+    struct ft_control control;
+    /* Any thread. */
+    _Atomic int64_t pipeline_alive_ns;
+    struct ft_mutex lock;
+    char config_error[FT_WIRE_TEXT_SIZE] FT_GUARDED; /* Of the last reload; "" when it was good. */
+    int64_t config_loaded_ns FT_GUARDED;
+};
+
+#endif

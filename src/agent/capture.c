@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/capture.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "os/ct_kernel.h"
+#include "os/ifaddr.h"
+#include "os/switches.h"
+
+/* How often the pipeline looks after addresses, blocks and losses when nothing else wakes it. */
+#define TICK_NS (250 * FT_NS_PER_MS)
+/* How often it is asked whether connections are tracked at all. */
+#define TRACKING_INTERVAL_NS (60 * FT_NS_PER_S)
+
+struct ft_capture {
+    /* Set at creation. */
+    struct ft_capture_options options;
+    struct ft_ct_kernel *kernel;
+    struct ft_ifaddr_monitor *addresses;
+    struct ft_source *source;
+    struct ft_thread thread;
+    bool repaired;
+    struct ft_switches switches;
+    /* The pipeline thread. */
+    uint8_t *address_data; /* Of the LOCAL_ADDRS chunk. */
+    /* Any thread. */
+    _Atomic bool stopping;
+    _Atomic int tracking; /* enum ft_tracking_state */
+};
+
+static ft_err open_kernel(struct ft_capture *capture, struct ft_diag *reterr_diag);
+static void set_switches(struct ft_capture *capture);
+static void look_at_tracking(struct ft_capture *capture);
+static ft_err create_source(struct ft_capture *capture);
+static struct ft_ladder_options ladder_of(const struct ft_agent_options *config);
+static void feed_switches(struct ft_capture *capture);
+static void feed_addresses(struct ft_capture *capture);
+static void run(void *ctx);
+static void emit(void *ctx, struct ft_event *event);
+
+ft_err ft_capture_create(const struct ft_capture_options *options, struct ft_capture **ret_capture,
+                         struct ft_diag *reterr_diag)
+{
+    FT_CLEANUP(ft_capture_destroy) struct ft_capture *capture = calloc(1, sizeof *capture);
+    if (capture == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    capture->options = *options;
+    capture->address_data = malloc(FT_CHUNK_SIZE_MAX);
+    if (capture->address_data == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    ft_switches_init(&capture->switches, 0);
+    FT_TRY(open_kernel(capture, reterr_diag));
+    set_switches(capture);
+    look_at_tracking(capture);
+    FT_TRY(create_source(capture));
+    *ret_capture = FT_TAKE(capture);
+    return FT_OK;
+}
+
+ft_err ft_capture_start(struct ft_capture *capture)
+{
+    feed_switches(capture);
+    feed_addresses(capture);
+    FT_TRY(ft_source_start(capture->source));
+    return ft_thread_start(&capture->thread, "pipeline", run, capture);
+}
+
+void ft_capture_reload(struct ft_capture *capture, const struct ft_agent_options *config)
+{
+    struct ft_ladder_options ladder = ladder_of(config);
+    ft_source_set_ladder(capture->source, &ladder);
+}
+
+bool ft_capture_is_finished(const struct ft_capture *capture)
+{
+    (void)capture;
+    return false;
+}
+
+void ft_capture_stop(struct ft_capture *capture)
+{
+    ft_source_stop(capture->source);
+    capture->stopping = true;
+    ft_source_wake(capture->source);
+    ft_thread_join(&capture->thread);
+    unsigned still_owned = ft_switches_restore(&capture->switches, capture->kernel);
+    if (still_owned != 0) {
+        ft_log(FT_LOG_WARN, "agent", "conntrack switches could not be turned off again");
+    }
+    if (capture->repaired) {
+        ft_err err = ft_tracking_unrepair();
+        if (err != FT_OK) {
+            ft_log(FT_LOG_WARN, "agent",
+                   "the nftables table \"flowtrail\" could not be removed: %s", ft_err_text(err));
+        }
+        capture->repaired = false;
+    }
+}
+
+void ft_capture_destroy(struct ft_capture *capture)
+{
+    if (capture == NULL) {
+        return;
+    }
+    ft_source_destroy(capture->source);
+    ft_ifaddr_monitor_destroy(capture->addresses);
+    ft_ct_kernel_destroy(capture->kernel);
+    free(capture->address_data);
+    free(capture);
+}
+
+const struct ft_source_stats *ft_capture_stats(const struct ft_capture *capture)
+{
+    return ft_source_get_stats(capture->source);
+}
+
+void ft_capture_fill_component(struct ft_capture *capture, struct ft_msg_component *component)
+{
+    const struct ft_source_stats *stats = ft_capture_stats(capture);
+    (void)snprintf(component->name, sizeof component->name, "capture");
+    const char *step = ft_ladder_step_name((enum ft_ladder_step)stats->step);
+    if (stats->socket_open == 0) {
+        component->health = FT_HEALTH_FAILED;
+        (void)snprintf(component->text, sizeof component->text,
+                       "the event socket is closed: %s, trying again",
+                       ft_err_text(ft_err_from_errno((int)stats->last_error)));
+    } else if (capture->tracking == FT_TRACKING_NONE) {
+        component->health = FT_HEALTH_FAILED;
+        (void)snprintf(component->text, sizeof component->text,
+                       "no rule asks for connection tracking here, so there are no connections to "
+                       "report: set capture.repair_tracking: true");
+    } else {
+        bool shedding = stats->step != FT_LADDER_FULL &&
+                        capture->options.config->capture.mode == FT_CAPTURE_ADAPTIVE;
+        bool unsure = stats->reliable == 0 && capture->options.config->capture.reliable;
+        component->health = shedding || unsure ? FT_HEALTH_DEGRADED : FT_HEALTH_OK;
+        (void)snprintf(component->text, sizeof component->text,
+                       "%s, %llu flows, %llu of %llu table entries%s%s", step,
+                       (unsigned long long)stats->n_flows, (unsigned long long)stats->table_count,
+                       (unsigned long long)stats->table_max,
+                       shedding ? ", begins are rebuilt from ends" : "",
+                       unsure ? ", the table is too full for the kernel to keep ends" : "");
+    }
+}
+
+static ft_err open_kernel(struct ft_capture *capture, struct ft_diag *reterr_diag)
+{
+    ft_err err = ft_ct_kernel_linux_create(&capture->kernel);
+    if (err != FT_OK) {
+        return ft_diag_set(reterr_diag, err, NULL, 0, 0,
+                           "connection tracking cannot be listened to: %s%s", ft_err_text(err),
+                           err == ft_err_from_errno(EPERM)
+                               ? "; run as root or with CAP_NET_ADMIN, or use --replay"
+                               : "");
+    }
+    return ft_ifaddr_monitor_create(&capture->addresses);
+}
+
+static void set_switches(struct ft_capture *capture)
+{
+    const struct ft_agent_options *config = capture->options.config;
+    unsigned wanted = 0;
+    wanted |= config->capture.accounting ? 1U << FT_CT_SWITCH_ACCT : 0;
+    wanted |= config->capture.timestamps ? 1U << FT_CT_SWITCH_TIMESTAMP : 0;
+    ft_switches_apply(&capture->switches, capture->kernel, wanted);
+    for (int which = 0; which < FT_CT_SWITCH_N; which++) {
+        const struct ft_switch *entry = &capture->switches.switches[which];
+        if (entry->state >= FT_SWITCH_READ_ONLY) {
+            ft_log(FT_LOG_WARN, "agent", "%s: %s (%s), going on without",
+                   ft_ct_switch_name((enum ft_ct_switch)which), ft_switch_state_text(entry->state),
+                   ft_err_text(entry->err));
+        }
+    }
+}
+
+/* Is anything tracked here?  Repairs it where that is wanted. */
+static void look_at_tracking(struct ft_capture *capture)
+{
+    struct ft_tracking_report report;
+    ft_tracking_probe(&report);
+    if (report.state == FT_TRACKING_NONE && capture->options.config->capture.repair_tracking) {
+        ft_err err = ft_tracking_repair();
+        if (err == FT_OK) {
+            capture->repaired = true;
+            ft_log(FT_LOG_INFO, "agent",
+                   "no rule asked for connection tracking: added the nftables table \"flowtrail\", "
+                   "which goes at stop");
+            ft_tracking_probe(&report);
+        } else {
+            ft_log(FT_LOG_ERROR, "agent", "connection tracking cannot be turned on: %s",
+                   ft_err_text(err));
+        }
+    }
+    if (report.state == FT_TRACKING_NONE && capture->tracking != FT_TRACKING_NONE) {
+        ft_log(FT_LOG_WARN, "agent",
+               "no rule here asks for connection tracking, so there is nothing to report: set "
+               "capture.repair_tracking: true, or add such a rule");
+    }
+    capture->tracking = (int)report.state;
+}
+
+static struct ft_ladder_options ladder_of(const struct ft_agent_options *config)
+{
+    struct ft_ladder_options ladder = ft_ladder_options_default;
+    static const enum ft_ladder_mode modes[] = {[FT_CAPTURE_ADAPTIVE] = FT_LADDER_ADAPTIVE,
+                                                [FT_CAPTURE_FULL] = FT_LADDER_FIXED_FULL,
+                                                [FT_CAPTURE_DESTROY_ONLY] =
+                                                    FT_LADDER_FIXED_DESTROY_ONLY};
+    ladder.mode = modes[config->capture.mode];
+    return ladder;
+}
+
+static ft_err create_source(struct ft_capture *capture)
+{
+    const struct ft_agent_options *config = capture->options.config;
+    struct ft_source_params params = {.kernel = capture->kernel,
+                                      .clock = capture->options.clock,
+                                      .random = capture->options.random,
+                                      .emit = emit,
+                                      .emit_ctx = capture};
+    ft_source_options_init(&params.options);
+    params.options.queue_bytes_max = config->capture.queue_bytes_max;
+    params.options.tracker.flow_table_bytes_max = config->capture.flow_table_bytes_max;
+    params.options.tracker.update_interval_ns = config->capture.update_interval;
+    params.options.tracker.hash_seed = ft_random_u64(capture->options.random);
+    params.options.reader.rcvbuf_bytes = config->capture.rcvbuf_bytes;
+    params.options.reader.reliable = config->capture.reliable;
+    params.options.reader.ladder = ladder_of(config);
+    return ft_source_create(&params, &capture->source);
+}
+
+static void feed_switches(struct ft_capture *capture)
+{
+    struct ft_chunk chunk = {.kind = FT_CHUNK_SWITCHES};
+    chunk.value |= ft_switches_is_on(&capture->switches, FT_CT_SWITCH_ACCT) ? 1 : 0;
+    chunk.value |= ft_switches_is_on(&capture->switches, FT_CT_SWITCH_TIMESTAMP) ? 2 : 0;
+    ft_source_feed(capture->source, &chunk);
+}
+
+/* Hands the host's own addresses to the tracker when they have changed. */
+static void feed_addresses(struct ft_capture *capture)
+{
+    bool changed = false;
+    if (ft_ifaddr_monitor_refresh(capture->addresses, &changed) != FT_OK || !changed) {
+        return; /* The set in use stays; the next look tries again. */
+    }
+    const struct ft_ifaddr_set *set = ft_ifaddr_monitor_get(capture->addresses);
+    size_t n = FT_CHUNK_SIZE_MAX / sizeof set->addrs[0];
+    n = set->n_addrs < n ? set->n_addrs : n;
+    struct ft_chunk chunk = {.kind = FT_CHUNK_LOCAL_ADDRS,
+                             .size = n * sizeof set->addrs[0],
+                             .data = capture->address_data};
+    if (n > 0) {
+        memcpy(chunk.data, set->addrs, chunk.size);
+    }
+    ft_source_feed(capture->source, &chunk);
+}
+
+static bool addresses_changed(const struct ft_capture *capture)
+{
+    struct pollfd entry = {.fd = ft_ifaddr_monitor_fd(capture->addresses), .events = POLLIN};
+    return poll(&entry, 1, 0) == 1;
+}
+
+static void run(void *ctx)
+{
+    struct ft_capture *capture = ctx;
+    struct ft_pipeline *pipeline = capture->options.pipeline;
+    int64_t look_ns = 0;
+    int64_t tracking_ns = ft_clock_mono_ns(capture->options.clock) + TRACKING_INTERVAL_NS;
+    while (!capture->stopping) {
+        int64_t now_ns = ft_clock_mono_ns(capture->options.clock);
+        *capture->options.alive_ns = now_ns;
+        if (now_ns >= look_ns) {
+            look_ns = now_ns + TICK_NS;
+            if (addresses_changed(capture)) {
+                feed_addresses(capture);
+            }
+        }
+        if (now_ns >= tracking_ns) {
+            tracking_ns = now_ns + TRACKING_INTERVAL_NS;
+            look_at_tracking(capture);
+        }
+        int64_t deadline_ns = ft_pipeline_deadline(pipeline);
+        deadline_ns = deadline_ns < look_ns ? deadline_ns : look_ns;
+        (void)ft_source_step(capture->source, deadline_ns);
+        ft_pipeline_tick(pipeline);
+    }
+    while (ft_source_step(capture->source, INT64_MIN)) {
+    }
+    ft_pipeline_flush(pipeline);
+}
+
+static void emit(void *ctx, struct ft_event *event)
+{
+    struct ft_capture *capture = ctx;
+    ft_pipeline_take(capture->options.pipeline, event);
+}

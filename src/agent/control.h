@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the agent can be asked: HTTP on its Unix socket (and, where configured, on TCP): status, live
+ * flows, the latest flows and losses, metrics, health.
+ *
+ * Thread: open and close: the main thread; on_event: the pipeline.
+ */
+#ifndef FT_AGENT_CONTROL_H
+#define FT_AGENT_CONTROL_H 1
+
+#include "base/error.h"
+#include "flow/event.h"
+#include "flow/ids.h"
+
+struct ft_agent;
+struct ft_web;
+struct ft_live;
+
+struct ft_control {
+    struct ft_agent *agent;
+    struct ft_web *web;
+    struct ft_live *live;
+    struct ft_id_deriver *deriver; /* The pipeline's. */
+};
+
+FT_MUST_USE ft_err ft_control_open(struct ft_agent *agent, struct ft_control *control,
+                                   struct ft_diag *reterr_diag);
+void ft_control_close(struct ft_control *control);
+
+/* Each event that was numbered; 'ctx' is the ft_control. */
+void ft_control_on_event(void *ctx, const struct ft_event *event);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/agent_impl.h"
+
+/* A collector that cannot be reached for so long is a failure, not a hiccup. */
+#define DISCONNECTED_FAILED_NS (60 * FT_NS_PER_S)
+
+static const char *const health_names[FT_HEALTH_N] = {"unknown", "ok", "degraded", "failed"};
+
+static void fill_account(struct ft_agent *agent, struct ft_msg_status *status);
+static void add_log(struct ft_agent *agent, struct ft_msg_status *status);
+static void add_stream(struct ft_agent *agent, struct ft_msg_status *status);
+static void add_configuration(struct ft_agent *agent, struct ft_msg_status *status);
+static struct ft_msg_component *add(struct ft_msg_status *status, const char *name);
+static void write_account(struct ft_json_writer *writer, const struct ft_msg_status *status);
+static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns);
+
+void ft_agent_fill_status(struct ft_agent *agent, struct ft_msg_status *status)
+{
+    memset(status, 0, sizeof *status);
+    status->time_ns = ft_clock_real_ns(agent->clock);
+    fill_account(agent, status);
+    const struct ft_pipeline_stats *pipeline = ft_pipeline_stats(agent->pipeline);
+    for (unsigned verdict = 0; verdict < FT_VERDICT_N; verdict++) {
+        status->filtered_events += pipeline->filtered[verdict];
+    }
+    const struct ft_source_stats *source = ft_capture_stats(agent->capture);
+    status->active_flows = source->n_flows;
+    status->conntrack_entries = source->table_count;
+    status->conntrack_entries_max = source->table_max;
+    (void)snprintf(status->capture_step, sizeof status->capture_step, "%s",
+                   ft_ladder_step_name((enum ft_ladder_step)source->step));
+    ft_capture_fill_component(agent->capture, &status->components[status->n_components++]);
+    add_log(agent, status);
+    add_stream(agent, status);
+    add_configuration(agent, status);
+}
+
+void ft_agent_write_status(struct ft_agent *agent, struct ft_json_writer *writer)
+{
+    struct ft_msg_status status;
+    ft_agent_fill_status(agent, &status);
+    char id[FT_UUID_TEXT_SIZE];
+    ft_json_object_begin(writer);
+    ft_json_key_str(writer, "program", "flowtraild");
+    ft_json_key_str(writer, "version", FT_VERSION);
+    ft_json_key_str(writer, "host_name", agent->host_name);
+    ft_uuid_format(&agent->agent_id, id);
+    ft_json_key_str(writer, "agent_id", id);
+    ft_uuid_format(&agent->instance_id, id);
+    ft_json_key_str(writer, "instance_id", id);
+    write_time(writer, "time", status.time_ns);
+    write_time(writer, "started", agent->started_ns);
+    ft_json_key_array(writer, "components");
+    for (unsigned i = 0; i < status.n_components; i++) {
+        ft_json_object_begin(writer);
+        ft_json_key_str(writer, "name", status.components[i].name);
+        ft_json_key_str(writer, "health", health_names[status.components[i].health]);
+        ft_json_key_str(writer, "text", status.components[i].text);
+        ft_json_object_end(writer);
+    }
+    ft_json_array_end(writer);
+    ft_json_key(writer, "account");
+    write_account(writer, &status);
+    ft_json_key_u64(writer, "filtered_events", status.filtered_events);
+    ft_json_key_u64(writer, "active_flows", status.active_flows);
+    ft_json_key_str(writer, "capture_step", status.capture_step);
+    ft_json_key_object(writer, "collector");
+    ft_json_key_str(writer, "url", agent->options->collector.url);
+    ft_json_key_str(writer, "token_file", agent->options->collector.token_file);
+    ft_json_key_str(writer, "ca_file", agent->options->collector.ca_file);
+    ft_json_key_bool(writer, "plaintext", agent->options->collector.plaintext);
+    const struct ft_exporter_stats *exporter = ft_delivery_stats(agent->delivery);
+    if (exporter != NULL) {
+        ft_json_key_str(writer, "state",
+                        ft_link_state_name((enum ft_link_state)exporter->link_state));
+        write_time(writer, "last_ack", exporter->last_ack_real_ns);
+        ft_json_key_double(writer, "clock_skew_seconds",
+                           (double)exporter->clock_skew_ns / (double)FT_NS_PER_S);
+    }
+    ft_json_object_end(writer);
+    ft_json_object_end(writer);
+}
+
+/*
+ * Pipeline and exporter count on their own; what the exporter is done with is read around the
+ * pipeline's numbers, and read again when it moved, so that all belong together.
+ */
+static void fill_account(struct ft_agent *agent, struct ft_msg_status *status)
+{
+    const struct ft_exporter_stats *exporter = ft_delivery_stats(agent->delivery);
+    struct ft_pipeline_account account;
+    uint64_t done = 0;
+    uint64_t acked = 0;
+    for (;;) {
+        uint64_t before = exporter != NULL ? exporter->done_events : 0;
+        ft_pipeline_get_account(agent->pipeline, &account);
+        acked = exporter != NULL ? exporter->acked_events : 0;
+        done = exporter != NULL ? exporter->done_events : 0;
+        if (before == done) {
+            break;
+        }
+    }
+    status->observed_events = account.observed;
+    status->acknowledged_events = acked;
+    status->retained_events = account.kept - done;
+    memcpy(status->lost, account.lost_by_cause, sizeof status->lost);
+    struct ft_log_stats log;
+    ft_log_stats(agent->log, &log);
+    status->retained_bytes = log.bytes;
+}
+
+static void add_log(struct ft_agent *agent, struct ft_msg_status *status)
+{
+    struct ft_msg_component *component = add(status, "log");
+    struct ft_log_stats log;
+    ft_log_stats(agent->log, &log);
+    uint64_t lost = status->lost[FT_LOSS_LOG_FULL];
+    component->health = lost > 0 ? FT_HEALTH_DEGRADED : FT_HEALTH_OK;
+    (void)snprintf(
+        component->text, sizeof component->text, "%llu events retained, %llu of %llu KiB",
+        (unsigned long long)status->retained_events, (unsigned long long)(log.bytes >> 10),
+        (unsigned long long)(log.bytes_max >> 10));
+    if (lost > 0) {
+        size_t at = strlen(component->text);
+        (void)snprintf(component->text + at, sizeof component->text - at,
+                       "; it was full: %llu events lost", (unsigned long long)lost);
+    }
+}
+
+static void add_stream(struct ft_agent *agent, struct ft_msg_status *status)
+{
+    struct ft_msg_component *component = add(status, "stream");
+    const struct ft_exporter_stats *exporter = ft_delivery_stats(agent->delivery);
+    if (exporter == NULL) {
+        component->health = FT_HEALTH_DEGRADED;
+        (void)snprintf(component->text, sizeof component->text,
+                       "no collector is configured (collector.url): events stay here until the "
+                       "log is full");
+        return;
+    }
+    enum ft_link_state state = (enum ft_link_state)exporter->link_state;
+    if (state == FT_LINK_ACTIVE) {
+        component->health = FT_HEALTH_OK;
+        (void)snprintf(component->text, sizeof component->text,
+                       "%s, %llu events acknowledged, %llu bytes under way",
+                       agent->options->collector.url, (unsigned long long)exporter->acked_events,
+                       (unsigned long long)exporter->unacked_bytes);
+        return;
+    }
+    char text[256];
+    ft_delivery_last_text(agent->delivery, text, sizeof text);
+    int64_t last_ns =
+        exporter->last_ack_real_ns != 0 ? exporter->last_ack_real_ns : agent->started_ns;
+    component->health =
+        status->time_ns - last_ns > DISCONNECTED_FAILED_NS ? FT_HEALTH_FAILED : FT_HEALTH_DEGRADED;
+    (void)snprintf(component->text, sizeof component->text, "%s: %s%s%s",
+                   agent->options->collector.url, ft_link_state_name(state),
+                   text[0] != '\0' ? ", " : "", text);
+}
+
+static void add_configuration(struct ft_agent *agent, struct ft_msg_status *status)
+{
+    struct ft_msg_component *component = add(status, "configuration");
+    ft_mutex_lock(&agent->lock);
+    bool good = agent->config_error[0] == '\0';
+    int64_t loaded_ns = agent->config_loaded_ns;
+    if (!good) {
+        (void)snprintf(component->text, sizeof component->text, "the last reload was refused: %s",
+                       agent->config_error);
+    }
+    ft_mutex_unlock(&agent->lock);
+    component->health = good ? FT_HEALTH_OK : FT_HEALTH_FAILED;
+    if (good) {
+        char when[FT_RFC3339_SIZE];
+        ft_time_format_rfc3339(loaded_ns, 0, when);
+        (void)snprintf(component->text, sizeof component->text, "loaded %s", when);
+    }
+}
+
+static struct ft_msg_component *add(struct ft_msg_status *status, const char *name)
+{
+    struct ft_msg_component *component = &status->components[status->n_components++];
+    (void)snprintf(component->name, sizeof component->name, "%s", name);
+    return component;
+}
+
+static void write_account(struct ft_json_writer *writer, const struct ft_msg_status *status)
+{
+    uint64_t lost = 0;
+    ft_json_object_begin(writer);
+    ft_json_key_u64(writer, "observed", status->observed_events);
+    ft_json_key_u64(writer, "stored", status->acknowledged_events);
+    ft_json_key_u64(writer, "retained", status->retained_events);
+    ft_json_key_object(writer, "lost_by_cause");
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        lost += status->lost[cause];
+        if (status->lost[cause] > 0) {
+            ft_json_key_u64(writer, ft_loss_cause_name(cause), status->lost[cause]);
+        }
+    }
+    ft_json_object_end(writer);
+    ft_json_key_u64(writer, "lost", lost);
+    ft_json_key_bool(writer, "balanced",
+                     status->observed_events ==
+                         status->acknowledged_events + status->retained_events + lost);
+    ft_json_object_end(writer);
+}
+
+static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns)
+{
+    if (real_ns != 0) {
+        char text[FT_RFC3339_SIZE];
+        ft_time_format_rfc3339(real_ns, 3, text);
+        ft_json_key_str(writer, key, text);
+    }
+}
