@@ -116,8 +116,13 @@ void ft_rpc_text_escape(const void *text, size_t text_size, char *buf, size_t bu
     buf[n] = '\0';
 }
 
-/* What went wrong comes back as a status; gRPC's own lines only help to find out why. */
+/*
+ * What went wrong comes back as a status; gRPC's own lines only help to find out why.  Except the
+ * last one before it aborts the process, which nothing can return.
+ */
 static void log_line(gpr_log_func_args *args)
 {
-    ft_log(FT_LOG_DEBUG, "rpc", "gRPC: %s", args->message);
+    bool fatal = strncmp(args->message, "assertion failed", 16) == 0;
+    ft_log(fatal ? FT_LOG_ERROR : FT_LOG_DEBUG, "rpc", "gRPC: %s:%d: %s", args->file, args->line,
+           args->message);
 }

@@ -61,6 +61,33 @@ TEST(a_message_goes_there_and_back)
     peer_deinit(&peer);
 }
 
+TEST(names_and_ipv6_addresses_are_reached)
+{
+    struct peer peer;
+    struct ft_stream_event event;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in6 loopback = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    bool has_ipv6 = fd >= 0 && bind(fd, (const struct sockaddr *)&loopback, sizeof loopback) == 0;
+    ft_fd_close(&fd);
+    peer_init(&peer);
+    struct ft_rpc_server_options server = {.listen = has_ipv6 ? "[::1]:0" : "127.0.0.1:0",
+                                           .plaintext = true};
+    peer_start(&peer, &server);
+    static const char *const hosts[] = {"localhost", "[::1]"};
+    for (unsigned i = 0; i < (has_ipv6 ? 2 : 1); i++) {
+        char url[64];
+        (void)snprintf(url, sizeof url, "http://%s:%u", hosts[i],
+                       (unsigned)ft_rpc_server_get_port(peer.server));
+        struct ft_rpc_client_options options = {.url = url, .plaintext = FT_RPC_PLAINTEXT_LOOPBACK};
+        struct ft_stream *stream = client_start(&peer, &options);
+        CHECK_OK(stream->ops->open(stream));
+        expect(stream, FT_STREAM_OPENED, &event);
+        CHECK(!has_ipv6 || strncmp(peer.last_peer, "[::1]:", 6) == 0);
+        stream->ops->destroy(stream);
+    }
+    peer_deinit(&peer);
+}
+
 TEST(an_empty_message_is_a_message)
 {
     struct peer peer;
