@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The collector's web site: API, page, live flows, metrics, health.
+ *
+ * Thread: open and close: the main thread; on_row: the sink's.
+ */
+#ifndef FT_COLLECTOR_SITE_H
+#define FT_COLLECTOR_SITE_H 1
+
+#include "base/error.h"
+#include "flow/query.h"
+
+struct ft_collector;
+struct ft_web;
+struct ft_live;
+
+struct ft_site {
+    struct ft_collector *collector;
+    struct ft_web *web;
+    struct ft_live *live;
+};
+
+FT_MUST_USE ft_err ft_site_open(struct ft_collector *collector, struct ft_site *site,
+                                struct ft_diag *reterr_diag);
+void ft_site_close(struct ft_site *site);
+
+/* Each row that is read from the log for the first time; 'ctx' is the ft_site. */
+void ft_site_on_row(void *ctx, const struct ft_row *row);
+
+#endif
