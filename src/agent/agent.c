@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/agent_impl.h"
+#include "agent/agent_metrics.h"
 #include "agent/report.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -78,6 +79,7 @@ static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag)
                                          .alive_ns = &agent->pipeline_alive_ns};
     FT_TRY(ft_capture_create(&capture, &agent->capture, diag));
     FT_TRY(open_delivery(agent, diag));
+    FT_TRY(ft_agent_metrics_register(agent));
     FT_TRY(ft_control_open(agent, &agent->control, diag));
     FT_TRY(ft_delivery_start(agent->delivery));
     return ft_capture_start(agent->capture);

@@ -170,8 +170,8 @@ static void add_configuration(struct ft_agent *agent, struct ft_msg_status *stat
     bool good = agent->config_error[0] == '\0';
     int64_t loaded_ns = agent->config_loaded_ns;
     if (!good) {
-        (void)snprintf(component->text, sizeof component->text, "the last reload was refused: %.400s",
-                       agent->config_error);
+        (void)snprintf(component->text, sizeof component->text,
+                       "the last reload was refused: %.400s", agent->config_error);
     }
     ft_mutex_unlock(&agent->lock);
     component->health = good ? FT_HEALTH_OK : FT_HEALTH_FAILED;

@@ -12,6 +12,7 @@
 #include "base/signals.h"
 #include "base/thread.h"
 #include "collector/collector_impl.h"
+#include "collector/collector_metrics.h"
 #include "collector/identity.h"
 #include "collector/recovery.h"
 #include "collector/site.h"
@@ -104,6 +105,7 @@ static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag)
     FT_TRY(open_disk(collector, diag));
     FT_TRY(open_store(collector, diag));
     FT_TRY(open_ingest(collector, diag));
+    FT_TRY(ft_collector_metrics_register(collector));
     FT_TRY(ft_site_open(collector, &collector->site, diag));
     FT_TRY(start_threads(collector));
     FT_TRY(listen_for_agents(collector, diag));

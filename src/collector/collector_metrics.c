@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/collector_metrics.h"
+
+#include <stdlib.h>
+
+#include "collector/collector_impl.h"
+#include "metrics/process.h"
+#include "metrics/rows.h"
+
+#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static double read_connected(void *from) { return (double)ft_instances_connected(from); }
+
+static double read_refused(void *from) { return (double)ft_service_refused(from); }
+
+static double read_log_bytes(void *from)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(from, &stats);
+    return (double)stats.bytes;
+}
+
+static double read_log_damaged(void *from)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(from, &stats);
+    return (double)stats.damaged_parts;
+}
+
+static double read_store_bytes(void *from)
+{
+    struct ft_collector *collector = from;
+    ft_mutex_lock(&collector->lock);
+    uint64_t bytes = collector->store_file_bytes;
+    ft_mutex_unlock(&collector->lock);
+    return (double)bytes;
+}
+
+/* Blocks that are durable and not in the store yet. */
+static double read_lag(void *from)
+{
+    struct ft_collector *collector = from;
+    uint64_t durable = ft_log_durable(collector->log);
+    uint64_t committed = ft_sinker_stats(collector->sinker)->committed_position;
+    return durable > committed ? (double)(durable - committed) : 0;
+}
+
+static double read_unbalanced(void *from)
+{
+    struct ft_instance *all = NULL;
+    size_t n = 0;
+    if (ft_instances_list(from, &all, &n) != FT_OK) {
+        return 0;
+    }
+    size_t n_unbalanced = 0;
+    for (size_t i = 0; i < n; i++) {
+        n_unbalanced += !ft_instance_is_balanced(&all[i]);
+    }
+    free(all);
+    return (double)n_unbalanced;
+}
+
+static double read_server(void *from, size_t offset)
+{
+    struct ft_collector *collector = from;
+    if (collector->server == NULL) {
+        return 0; /* Not listening yet. */
+    }
+    struct ft_rpc_server_stats stats;
+    ft_rpc_server_get_stats(collector->server, &stats);
+    return (double)*(const uint64_t *)(const void *)((const char *)&stats + offset);
+}
+
+static double read_accepted(void *from)
+{
+    return read_server(from, offsetof(struct ft_rpc_server_stats, accepted));
+}
+
+static double read_no_fd(void *from)
+{
+    return read_server(from, offsetof(struct ft_rpc_server_stats, connections_dropped_no_fd));
+}
+
+static double read_too_many(void *from)
+{
+    return read_server(from, offsetof(struct ft_rpc_server_stats, connections_dropped_address));
+}
+
+static ft_err add_ingest(struct ft_collector *collector)
+{
+    const struct ft_ingest_stats *i = ft_ingest_stats(collector->ingest);
+    static const char rejected[] = "flowtrail_collector_rejected_flows_total";
+    static const char rejected_help[] = "Events that were not stored because they break the rules.";
+    static const char sessions[] = "flowtrail_collector_refused_sessions_total";
+    static const char sessions_help[] = "Sessions that were refused or ended by the collector.";
+    static const char connections[] = "flowtrail_collector_refused_connections_total";
+    static const char connections_help[] = "Connections that were closed when accepted.";
+    const struct ft_metric_row rows[] = {
+        {"flowtrail_collector_agents_connected", "Agents with a session.", NULL, NULL,
+         read_connected, collector->instances, true},
+        {"flowtrail_collector_unbalanced_agents",
+         "Agents whose account does not balance: observed = stored + retained + lost.", NULL, NULL,
+         read_unbalanced, collector->instances, true},
+        {"flowtrail_collector_received_flows_total", "Events received, with repeats.", NULL, NULL,
+         ft_metric_read_u64, &i->received_events, false},
+        {"flowtrail_collector_received_blocks_total", "Blocks received.", NULL, NULL,
+         ft_metric_read_u64, &i->received_blocks, false},
+        {"flowtrail_collector_received_bytes_total", "Bytes of them, before framing.", NULL, NULL,
+         ft_metric_read_u64, &i->received_bytes, false},
+        {"flowtrail_collector_duplicate_flows_total", "Events that were there already.", NULL, NULL,
+         ft_metric_read_u64, &i->duplicate_events, false},
+        {"flowtrail_collector_missing_flows_total", "Holes in the sequences; LOSS events tell why.",
+         NULL, NULL, ft_metric_read_u64, &i->missing_events, false},
+        {rejected, rejected_help, "reason", "malformed", ft_metric_read_u64, &i->rejected_events,
+         false},
+        {"flowtrail_collector_malformed_messages_total", "Messages that ended their session.", NULL,
+         NULL, ft_metric_read_u64, &i->malformed_messages, false},
+        {sessions, sessions_help, "reason", "token", read_refused, collector->service, false},
+        {sessions, sessions_help, "reason", "denied", ft_metric_read_u64, &i->denied_sessions,
+         false},
+        {sessions, sessions_help, "reason", "superseded", ft_metric_read_u64,
+         &i->superseded_sessions, false},
+        {"flowtrail_collector_sessions_total", "Sessions accepted.", NULL, NULL, read_accepted,
+         collector, false},
+        {connections, connections_help, "reason", "no_descriptor", read_no_fd, collector, false},
+        {connections, connections_help, "reason", "address", read_too_many, collector, false},
+        {"flowtrail_collector_durable_flows_total", "Events synced to the log.", NULL, NULL,
+         ft_metric_read_u64, &i->durable_events, false},
+        {"flowtrail_collector_acks_total", "Acknowledgements sent.", NULL, NULL, ft_metric_read_u64,
+         &i->acks, false},
+        {"flowtrail_collector_syncs_total", "Syncs of the log.", NULL, NULL, ft_metric_read_u64,
+         &i->syncs, false},
+        {"flowtrail_collector_sync_failures_total", "Syncs that failed.", NULL, NULL,
+         ft_metric_read_u64, &i->sync_failures, false},
+        {"flowtrail_collector_append_failures_total", "Blocks the log could not take.", NULL, NULL,
+         ft_metric_read_u64, &i->append_failures, false},
+        {"flowtrail_collector_queue_bytes", "Checked batches that wait for the log.", NULL, NULL,
+         ft_metric_read_u64, &i->queue_bytes, true},
+        {"flowtrail_collector_queue_waits_total", "Sessions that waited for room in it.", NULL,
+         NULL, ft_metric_read_u64, &i->queue_waits, false},
+    };
+    return ft_metrics_add_rows(collector->metrics, rows, N_OF(rows));
+}
+
+static ft_err add_store(struct ft_collector *collector)
+{
+    const struct ft_sinker_stats *s = ft_sinker_stats(collector->sinker);
+    static const char bytes[] = "flowtrail_collector_store_bytes";
+    static const char bytes_help[] = "Bytes on disk.";
+    const struct ft_metric_row rows[] = {
+        {"flowtrail_collector_stored_flows_total", "Rows committed since the start.", NULL, NULL,
+         ft_metric_read_u64, &s->rows, false},
+        {"flowtrail_collector_store_commits_total", "Transactions.", NULL, NULL, ft_metric_read_u64,
+         &s->commits, false},
+        {"flowtrail_collector_store_failures_total", "Transactions that failed.", NULL, NULL,
+         ft_metric_read_u64, &s->failures, false},
+        {"flowtrail_collector_store_damaged_flows_total",
+         "Events in blocks that were damaged on disk.", NULL, NULL, ft_metric_read_u64,
+         &s->damaged_events, false},
+        {"flowtrail_collector_store_lag_blocks", "Durable blocks that the store has not taken.",
+         NULL, NULL, read_lag, collector, true},
+        {"flowtrail_collector_store_last_commit_timestamp_seconds", "When it last took some.", NULL,
+         NULL, ft_metric_read_ns, &s->last_commit_real_ns, true},
+        {bytes, bytes_help, "tier", "log", read_log_bytes, collector->log, true},
+        {bytes, bytes_help, "tier", "duckdb", read_store_bytes, collector, true},
+        {"flowtrail_collector_log_damaged_parts", "Parts of the log that recovery gave up.", NULL,
+         NULL, read_log_damaged, collector->log, true},
+    };
+    return ft_metrics_add_rows(collector->metrics, rows, N_OF(rows));
+}
+
+ft_err ft_collector_metrics_register(struct ft_collector *collector)
+{
+    static const double bounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+                                    0.025,  0.05,    0.1,    0.25,  0.5,    1,     5};
+    struct ft_histogram *commit_seconds = NULL;
+    FT_TRY(ft_metrics_add_process(collector->metrics));
+    FT_TRY(ft_metrics_add_build_info(collector->metrics, "flowtrail_collector", FT_VERSION,
+                                     "unknown"));
+    FT_TRY(ft_metrics_add_histogram(collector->metrics, "flowtrail_collector_commit_seconds",
+                                    "How long a sync of the log takes.", NULL, 0, bounds,
+                                    N_OF(bounds), &commit_seconds));
+    ft_ingest_observe_commits(collector->ingest, commit_seconds);
+    FT_TRY(add_ingest(collector));
+    return add_store(collector);
+}
