@@ -91,20 +91,27 @@ static struct ft_duckdb_query start(struct ft_flow_reader *flow_reader,
     };
 }
 
+/*
+ * First which rows, by the few columns that decide it, then the rows: sorting all columns of ten
+ * thousand rows takes five times as long.
+ */
 static void add_rows_sql(struct ft_sql *sql, const struct ft_query *query, uint64_t limit)
 {
+    const char *order = query->order == FT_ORDER_NEWEST_FIRST
+                            ? " ORDER BY \"time\" DESC, agent_id DESC, instance_id DESC, seq DESC"
+                            : " ORDER BY \"time\", agent_id, instance_id, seq";
     ft_sql_add(sql, "SELECT ");
     for (unsigned i = 0; i < ft_duckdb_columns_n(); i++) {
         ft_sql_add(sql, i > 0 ? ", " : "");
         ft_sql_add(sql, ft_duckdb_column_sql(i));
     }
-    ft_sql_add(sql, " FROM flows");
+    ft_sql_add(sql, " FROM flows WHERE rowid IN (SELECT rowid FROM flows");
     ft_sql_add_where(sql, query);
-    ft_sql_add(sql, query->order == FT_ORDER_NEWEST_FIRST
-                        ? " ORDER BY \"time\" DESC, agent_id DESC, instance_id DESC, seq DESC"
-                        : " ORDER BY \"time\", agent_id, instance_id, seq");
+    ft_sql_add(sql, order);
     ft_sql_add(sql, " LIMIT ");
     ft_sql_add_u64(sql, limit);
+    ft_sql_add(sql, ")");
+    ft_sql_add(sql, order);
 }
 
 struct page {
@@ -236,6 +243,19 @@ static ft_err take_connection(const struct ft_duckdb_query *query,
     return err;
 }
 
+/*
+ * A query that was stopped leaves its transaction open until the connection is used again, and an
+ * open transaction keeps deleted rows on disk: the connection is changed for a new one.
+ */
+static void renew_connection(struct ft_duckdb_reader *reader, duckdb_connection *connection)
+{
+    duckdb_connection fresh;
+    if (ft_duckdb_connect(reader->db, &fresh, NULL) == FT_OK) {
+        duckdb_disconnect(connection);
+        *connection = fresh;
+    }
+}
+
 static void give_connection_back(struct ft_duckdb_reader *reader, duckdb_connection connection)
 {
     ft_mutex_lock(&reader->lock);
@@ -296,6 +316,9 @@ ft_err ft_duckdb_query_run(const struct ft_duckdb_query *query, struct ft_sql *s
     if (err == FT_OK) {
         err = execute(query, connection, statement, ret_result);
         duckdb_destroy_prepare(&statement);
+    }
+    if (err != FT_OK) {
+        renew_connection(query->reader, &connection);
     }
     give_connection_back(query->reader, connection);
     return err;

@@ -72,6 +72,48 @@ TEST(deleted_rows_do_not_come_back_by_replay)
     store_close(&store);
 }
 
+static ft_err stop(void *ctx, const struct ft_row *row)
+{
+    (void)ctx;
+    (void)row;
+    return FT_E_FULL;
+}
+
+/* A clock that runs on each look. */
+struct running_clock {
+    struct ft_clock clock;
+    int64_t now_ns;
+};
+
+static int64_t running_now(const struct ft_clock *clock)
+{
+    return ((struct running_clock *)(uintptr_t)clock)->now_ns += FT_NS_PER_MS;
+}
+
+TEST(queries_that_were_stopped_do_not_hold_deleted_rows)
+{
+    struct store store = store_open(NULL, 1);
+    struct running_clock clock = {.clock = {.mono_ns = running_now, .real_ns = running_now}};
+    const struct ft_duckdb_reader_options options = {.clock = &clock.clock};
+    struct ft_flow_reader *reader;
+    struct ft_query query;
+    struct ft_query_result result;
+    store_add_simple(&store, 1, 3000, 1);
+    STORE_OK(ft_duckdb_reader_create(store.db, &options, &reader, &diag));
+    ft_query_init(&query);
+    for (int64_t looks = 1; looks <= 20; looks++) {
+        query.timeout_ns = looks * FT_NS_PER_MS;
+        CHECK(reader->ops->rows(reader, &query, NULL, stop, NULL, &result, NULL) != FT_OK);
+    }
+    struct ft_duckdb_retention retention = {.age_ns = 1};
+    struct ft_duckdb_retained retained = retain(&store, retention, ROWS_T0 + 4000);
+    CHECK_INT(retained.deleted_rows, 3000);
+    CHECK_INT(retained.stats.rows, 0);
+    ft_query_deinit(&query);
+    ft_duckdb_reader_destroy(reader);
+    store_close(&store);
+}
+
 /* Rows that do not compress, somewhat more than a row group of DuckDB's, a nanosecond apart. */
 static void add_random(struct store *store, struct ft_random *random, uint64_t *seq)
 {
