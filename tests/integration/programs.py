@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """flowtraild and flowtrail-collector under test: started in namespaces, asked over HTTP, and their
 store read with plain DuckDB once they are stopped."""
+import atexit
 import collections
 import hashlib
 import http.client
 import ipaddress
 import json
+import pathlib
 import secrets
+import shutil
+import socket
+import tempfile
 import time
 import urllib.parse
 import uuid
@@ -33,7 +38,9 @@ EVENT_SQL = """
     SELECT instance_id, seq, type, direction, protocol, hex(src_addr), hex(dst_addr), src_port,
            dst_port, icmp_type, icmp_id, hex(nat_src_addr), hex(nat_dst_addr), nat_src_port,
            nat_dst_port, rx_packets, rx_bytes, tx_packets, tx_bytes, tcp_state, conntrack_id,
-           epoch_ns(start_time), epoch_ns(time), fields, flow_id, loss_cause, loss_count,
+           epoch_ns(start_time), epoch_ns(time), fields,
+           coalesce(flow_id, derived_flow_id(instance_id, conntrack_id, start_time)), loss_cause,
+           loss_count,
            loss_first_seq, loss_last_seq
     FROM flows ORDER BY instance_id, seq"""
 TEXT_COLUMNS = {"instance", "flow_id"}
@@ -48,6 +55,20 @@ def convert(name, text):
     if name in ADDRESS_COLUMNS:
         return str(ipaddress.ip_address(bytes.fromhex(text)))
     return int(text)
+
+
+def ask(path_of_socket, path):
+    """GET over a unix socket: (status, body)."""
+    connection = http.client.HTTPConnection("localhost", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(30)
+    try:
+        connection.sock.connect(str(path_of_socket))
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
 
 
 class StoredEvent(Event):
@@ -125,7 +146,10 @@ class Stack:
         self.agent_id = str(uuid.uuid4())
         self.set_token(secrets.token_urlsafe(32))
         self.directory = self.tmp / "collector"
-        self.socket = self.tmp / "agent.sock"
+        # Short, because the path of a socket may have 107 characters.
+        sockets = pathlib.Path(tempfile.mkdtemp(prefix="ft-sock."))
+        atexit.register(shutil.rmtree, sockets, ignore_errors=True)
+        self.socket, self.collector_socket = sockets / "agent", sockets / "collector"
 
     def set_token(self, token):
         digest = hashlib.sha256(token.encode()).hexdigest()
@@ -151,7 +175,7 @@ class Stack:
             "data_dir": str(self.directory),
             "ingest": {"listen": f"{self.address}:{STREAM_PORT}", "plaintext": True,
                        "tokens_file": str(self.tmp / "tokens")},
-            "http": {"listen": f"127.0.0.1:{PAGE_PORT}", "socket": str(self.tmp / "web.sock")},
+            "http": {"listen": f"127.0.0.1:{PAGE_PORT}", "socket": str(self.collector_socket)},
         }, changes)
 
     def write(self, name, config):
@@ -171,7 +195,7 @@ class Stack:
             if not self.collector.alive():
                 raise LabError(f"the collector ended\n{self.collector.tail()}")
             try:
-                return self.get("/readyz", raw=True)[0] == 200
+                return self.get("/readyz", raw=True)[0] in (200, 404)
             except OSError:
                 return False
 
@@ -188,10 +212,9 @@ class Stack:
         if not self.agent.alive():
             raise LabError(f"the agent ended\n{self.agent.tail()}")
         try:
-            status, body = self.ask_agent("/readyz")
+            return self.ask_agent("/readyz")[0] in (200, 404)
         except OSError:
             return False
-        return status == 200 and body
 
     def start(self, **changes):
         self.start_collector()
@@ -201,36 +224,19 @@ class Stack:
     # Asking.
 
     def get(self, path, raw=False, **parameters):
-        """GET from the collector: the JSON, or with raw (status, body)."""
+        """GET from the collector: the JSON, or with raw (status, body).  Over its unix socket, so
+        that asking makes no flows."""
         if parameters:
             path += "?" + urllib.parse.urlencode(parameters, doseq=True)
-        connection = http.client.HTTPConnection("127.0.0.1", PAGE_PORT, timeout=30)
-        connection.sock = self.collector_ns.connect("127.0.0.1", PAGE_PORT, 30)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read().decode()
-        finally:
-            connection.close()
+        status, body = ask(self.collector_socket, path)
         if raw:
-            return response.status, body
-        assert response.status == 200, f"GET {path}: {response.status} {body}"
+            return status, body
+        assert status == 200, f"GET {path}: {status} {body}"
         return json.loads(body)
 
     def ask_agent(self, path):
-        """GET from the agent's control socket: (status, body)."""
-        import socket as sockets
-
-        connection = http.client.HTTPConnection("localhost", timeout=10)
-        connection.sock = sockets.socket(sockets.AF_UNIX)
-        connection.sock.settimeout(10)
-        try:
-            connection.sock.connect(str(self.socket))
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
+        """GET from the agent: (status, body)."""
+        return ask(self.socket, path)
 
     def metrics(self, program):
         """name{labels} → value"""
@@ -259,13 +265,14 @@ class Stack:
         queued = [line.split()[4] for line in
                   self.agent_ns.read("/proc/thread-self/net/netlink").splitlines()[1:]
                   if line.split()[1] == "12"]
-        agent = self.metrics("agent") if self.agent and self.agent.alive() else {}
-        collector = (self.metrics("collector")
-                     if self.collector and self.collector.alive() else {})
-        moving = [(name, value) for metrics in (agent, collector)
-                  for name, value in sorted(metrics.items())
-                  if "event" in name and "seconds" not in name]
-        return queued, moving
+        agent, collector = None, None
+        if self.agent and self.agent.alive():
+            status = json.loads(self.ask_agent("/api/v1/status")[1])
+            agent = status["account"], status["filtered_events"]
+        if self.collector and self.collector.alive():
+            collector = [(row["instance_id"], row["received_events"], row["stored_events"])
+                         for row in self.get("/api/v1/agents")["agents"]]
+        return queued, agent, collector
 
     def stop(self):
         """Both, the agent first; returns the store."""

@@ -5,20 +5,39 @@
  */
 #include <duckdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-static int print_rows(duckdb_result *result)
+static void print_value(duckdb_vector vector, idx_t row)
+{
+    uint64_t *validity = duckdb_vector_get_validity(vector);
+    if (validity != NULL && !duckdb_validity_row_is_valid(validity, row)) {
+        (void)printf("NULL");
+        return;
+    }
+    duckdb_string_t *texts = duckdb_vector_get_data(vector);
+    (void)printf("%.*s", (int)duckdb_string_t_length(texts[row]),
+                 duckdb_string_t_data(&texts[row]));
+}
+
+/* Every column is text: see main(). */
+static void print_rows(duckdb_result *result)
 {
     idx_t n_columns = duckdb_column_count(result);
-    idx_t n_rows = duckdb_row_count(result);
-    for (idx_t row = 0; row < n_rows; row++) {
-        for (idx_t column = 0; column < n_columns; column++) {
-            char *text = duckdb_value_varchar(result, column, row);
-            (void)printf("%s%s", column > 0 ? "\t" : "", text != NULL ? text : "NULL");
-            duckdb_free(text);
+    for (;;) {
+        duckdb_data_chunk chunk = duckdb_fetch_chunk(*result);
+        if (chunk == NULL) {
+            return;
         }
-        (void)printf("\n");
+        idx_t n_rows = duckdb_data_chunk_get_size(chunk);
+        for (idx_t row = 0; row < n_rows; row++) {
+            for (idx_t column = 0; column < n_columns; column++) {
+                (void)printf("%s", column > 0 ? "\t" : "");
+                print_value(duckdb_data_chunk_get_vector(chunk, column), row);
+            }
+            (void)printf("\n");
+        }
+        duckdb_destroy_data_chunk(&chunk);
     }
-    return 0;
 }
 
 int main(int argc, char **argv)
@@ -42,14 +61,20 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "ftduck: cannot connect\n");
         return 1;
     }
-    if (duckdb_query(connection, argv[2], &result) != DuckDBSuccess) {
+    /* As text whatever the types are. */
+    char *sql = NULL;
+    if (asprintf(&sql, "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (%s)", argv[2]) < 0) {
+        return 1;
+    }
+    if (duckdb_query(connection, sql, &result) != DuckDBSuccess) {
         (void)fprintf(stderr, "ftduck: %s\n", duckdb_result_error(&result));
         return 1;
     }
-    int status = print_rows(&result);
+    print_rows(&result);
+    free(sql);
     duckdb_destroy_result(&result);
     duckdb_disconnect(&connection);
     duckdb_close(&database);
     duckdb_destroy_config(&config);
-    return status;
+    return 0;
 }
