@@ -5,17 +5,11 @@
 
 #include "agent/agent_impl.h"
 #include "agent/report.h"
-#include "web/request.h"
-#include "web/web.h"
+#include "web/flows_api.h"
 
-static void serve_status(void *ctx, struct ft_web_request *request)
+static void write_status(void *ctx, struct ft_json_writer *writer)
 {
-    struct ft_buf buf;
-    ft_buf_init(&buf, 0);
-    struct ft_json_writer writer;
-    ft_json_writer_init(&writer, &buf);
-    ft_agent_write_status(ctx, &writer);
-    ft_web_respond_buf(request, 200, FT_WEB_JSON, &buf);
+    ft_agent_write_status(ctx, writer);
 }
 
 ft_err ft_control_open(struct ft_agent *agent, struct ft_control *control,
@@ -27,19 +21,55 @@ ft_err ft_control_open(struct ft_agent *agent, struct ft_control *control,
                                  .clock = agent->clock,
                                  .metrics = agent->metrics,
                                  .metrics_prefix = "flowtrail_agent"};
+    FT_TRY(ft_id_deriver_create(&control->deriver));
+    FT_TRY(ft_live_hub_create(agent->clock, 0, &control->hub));
+    FT_TRY(ft_recent_create(&agent->agent_id, &agent->instance_id, &control->recent));
     FT_TRY(ft_web_create(&web, &control->web));
-    FT_TRY(ft_web_route(control->web, "/api/v1/status", FT_WEB_RUN_DIRECT, serve_status, agent));
+    control->standard = (struct ft_web_standard){
+        .program = "flowtraild", .version = FT_VERSION, .metrics = agent->metrics};
+    FT_TRY(ft_web_add_standard(control->web, &control->standard));
+    struct ft_flows_api_options api = {.reader = ft_recent_get_reader(control->recent),
+                                       .hub = control->hub,
+                                       .clock = agent->clock,
+                                       .metrics = agent->metrics,
+                                       .metrics_prefix = "flowtrail_agent",
+                                       .status = write_status,
+                                       .ctx = agent};
+    FT_TRY(ft_flows_api_create(control->web, &api, &control->api));
     return ft_web_start(control->web, reterr_diag);
 }
 
 void ft_control_close(struct ft_control *control)
 {
+    if (control->web != NULL) {
+        ft_web_stop(control->web);
+    }
+    ft_flows_api_destroy(control->api);
     ft_web_destroy(control->web);
-    control->web = NULL;
+    ft_live_hub_destroy(control->hub);
+    ft_recent_destroy(control->recent);
+    ft_id_deriver_destroy(control->deriver);
+    *control = (struct ft_control){0};
 }
 
 void ft_control_on_event(void *ctx, const struct ft_event *event)
 {
-    (void)ctx;
-    (void)event;
+    struct ft_control *control = ctx;
+    if (control->recent == NULL) {
+        return; /* Not open yet, or closed. */
+    }
+    ft_recent_add(control->recent, event);
+    if (!ft_live_is_wanted(control->hub)) {
+        return;
+    }
+    struct ft_row row = {.event = *event,
+                         .agent_id = control->agent->agent_id,
+                         .instance_id = control->agent->instance_id,
+                         .stored_ns = 0};
+    ft_id_derive_event(control->deriver, &row.instance_id, event->seq, &row.event_id);
+    if ((event->fields & FT_FIELD_FLOW) != 0) {
+        ft_id_derive_flow(control->deriver, &row.instance_id, event->ct_id, event->start_ns,
+                          &row.flow_id);
+    }
+    ft_live_publish(control->hub, &row);
 }

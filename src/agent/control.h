@@ -8,18 +8,23 @@
 #ifndef FT_AGENT_CONTROL_H
 #define FT_AGENT_CONTROL_H 1
 
+#include "agent/recent.h"
 #include "base/error.h"
 #include "flow/event.h"
 #include "flow/ids.h"
+#include "web/live.h"
+#include "web/standard.h"
 
 struct ft_agent;
-struct ft_web;
-struct ft_live;
+struct ft_flows_api;
 
 struct ft_control {
     struct ft_agent *agent;
     struct ft_web *web;
-    struct ft_live *live;
+    struct ft_web_standard standard;
+    struct ft_flows_api *api;
+    struct ft_live_hub *hub;
+    struct ft_recent *recent;
     struct ft_id_deriver *deriver; /* The pipeline's. */
 };
 

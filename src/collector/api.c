@@ -64,8 +64,9 @@ void ft_collector_write_status(struct ft_json_writer *writer, const struct ft_co
     write_time(writer, "time", view->now_ns);
     write_time(writer, "started", view->started_ns);
     write_components(writer, view, &account, n);
-    ft_json_key(writer, "account");
+    ft_json_key_object(writer, "account");
     write_account(writer, &account);
+    ft_json_object_end(writer);
     ft_json_object_end(writer);
     free(all);
 }
@@ -75,13 +76,11 @@ void ft_collector_write_agents(struct ft_json_writer *writer, const struct ft_co
     struct ft_instance *all = NULL;
     size_t n = 0;
     ft_err_ignore(ft_instances_list(view->instances, &all, &n), "without memory the list is empty");
-    ft_json_object_begin(writer);
-    ft_json_key_array(writer, "agents");
+    ft_json_array_begin(writer);
     for (size_t i = 0; i < n; i++) {
         write_agent(writer, &all[i], view->now_ns);
     }
     ft_json_array_end(writer);
-    ft_json_object_end(writer);
     free(all);
 }
 
@@ -120,7 +119,6 @@ static void add_instance(struct account *account, const struct ft_instance *inst
 
 static void write_account(struct ft_json_writer *writer, const struct account *account)
 {
-    ft_json_object_begin(writer);
     ft_json_key_u64(writer, "observed", account->observed);
     ft_json_key_u64(writer, "stored", account->stored);
     ft_json_key_u64(writer, "retained", account->retained);
@@ -133,7 +131,6 @@ static void write_account(struct ft_json_writer *writer, const struct account *a
     }
     ft_json_object_end(writer);
     ft_json_key_bool(writer, "balanced", account->balanced);
-    ft_json_object_end(writer);
 }
 
 static void write_agent(struct ft_json_writer *writer, const struct ft_instance *instance,
@@ -146,13 +143,17 @@ static void write_agent(struct ft_json_writer *writer, const struct ft_instance 
     write_uuid(writer, "instance_id", &instance->key.instance_id);
     ft_json_key_str(writer, "host_name", instance->host_name);
     ft_json_key_str(writer, "token", instance->principal);
-    ft_json_key_str(writer, "agent_version", instance->agent_version);
+    ft_json_key_str(writer, "version", instance->agent_version);
     ft_json_key_str(writer, "kernel_release", instance->kernel_release);
     ft_json_key_str(writer, "peer", instance->peer);
-    ft_json_key_bool(writer, "connected", instance->connected);
+    bool silent = now_ns - instance->last_heard_ns > SILENT_NS;
+    ft_json_key_str(writer, "state",
+                    !instance->connected ? "away"
+                    : silent             ? "silent"
+                                         : "connected");
     write_time(writer, "started", instance->started_ns);
     write_time(writer, "connected_since", instance->connected_ns);
-    write_time(writer, "last_heard", instance->last_heard_ns);
+    write_time(writer, "last_seen", instance->last_heard_ns);
     ft_json_key_double(writer, "clock_skew_seconds",
                        (double)instance->clock_skew_ns / (double)FT_NS_PER_S);
     ft_json_key_u64(writer, "durable_seq", instance->durable_seq);
@@ -163,7 +164,6 @@ static void write_agent(struct ft_json_writer *writer, const struct ft_instance 
     ft_json_key_u64(writer, "duplicate_events", instance->duplicate_events);
     ft_json_key_u64(writer, "rejected_events", instance->rejected_events);
     ft_json_key_u64(writer, "missing_events", instance->missing_events);
-    ft_json_key(writer, "account");
     write_account(writer, &account);
     if (instance->has_status) {
         const struct ft_msg_status *status = &instance->status;

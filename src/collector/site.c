@@ -5,32 +5,39 @@
 
 #include "base/log.h"
 #include "collector/collector_impl.h"
-#include "web/request.h"
-#include "web/web.h"
+#include "web/flows_api.h"
+#include "web/live.h"
+#include "web/ui.h"
 
 typedef void write_fn(struct ft_json_writer *writer, const struct ft_collector_view *view);
 
-static void serve(struct ft_collector *collector, struct ft_web_request *request, write_fn *write)
+static void write_view(struct ft_collector *collector, struct ft_json_writer *writer,
+                       write_fn *write)
 {
     struct ft_collector_view view;
     struct ft_collector_texts texts;
     ft_collector_get_view(collector, &view, &texts);
-    struct ft_buf buf;
-    ft_buf_init(&buf, 0);
-    struct ft_json_writer writer;
-    ft_json_writer_init(&writer, &buf);
-    write(&writer, &view);
-    ft_web_respond_buf(request, 200, FT_WEB_JSON, &buf);
+    write(writer, &view);
 }
 
-static void serve_status(void *ctx, struct ft_web_request *request)
+static void write_status(void *ctx, struct ft_json_writer *writer)
 {
-    serve(ctx, request, ft_collector_write_status);
+    write_view(ctx, writer, ft_collector_write_status);
 }
 
-static void serve_agents(void *ctx, struct ft_web_request *request)
+static void write_agents(void *ctx, struct ft_json_writer *writer)
 {
-    serve(ctx, request, ft_collector_write_agents);
+    write_view(ctx, writer, ft_collector_write_agents);
+}
+
+/* Ready while the log can be written: a store that is behind loses nothing. */
+static bool is_ready(void *ctx, struct ft_buf *why)
+{
+    struct ft_collector_view view;
+    struct ft_collector_texts texts;
+    ft_collector_get_view(ctx, &view, &texts);
+    ft_buf_add_str(why, view.ingest_error);
+    return view.ingest_error[0] == '\0';
 }
 
 ft_err ft_site_open(struct ft_collector *collector, struct ft_site *site,
@@ -49,9 +56,25 @@ ft_err ft_site_open(struct ft_collector *collector, struct ft_site *site,
                                  .workers = (unsigned)options->http.queries_max,
                                  .connections_max = (unsigned)options->http.connections_max,
                                  .sse_clients_max = (unsigned)options->http.live_clients_max};
+    FT_TRY(ft_live_hub_create(collector->clock, 0, &site->hub));
     FT_TRY(ft_web_create(&web, &site->web));
-    FT_TRY(ft_web_route(site->web, "/api/v1/status", FT_WEB_RUN_DIRECT, serve_status, collector));
-    FT_TRY(ft_web_route(site->web, "/api/v1/agents", FT_WEB_RUN_DIRECT, serve_agents, collector));
+    struct ft_web_standard standard = {.program = "flowtrail-collector",
+                                       .version = FT_VERSION,
+                                       .metrics = collector->metrics,
+                                       .ready = is_ready,
+                                       .ctx = collector};
+    site->standard = standard;
+    FT_TRY(ft_web_add_standard(site->web, &site->standard));
+    FT_TRY(ft_web_add_ui(site->web));
+    struct ft_flows_api_options api = {.reader = collector->reader,
+                                       .hub = site->hub,
+                                       .clock = collector->clock,
+                                       .metrics = collector->metrics,
+                                       .metrics_prefix = "flowtrail_collector",
+                                       .agents = write_agents,
+                                       .status = write_status,
+                                       .ctx = collector};
+    FT_TRY(ft_flows_api_create(site->web, &api, &site->api));
     FT_TRY(ft_web_start(site->web, reterr_diag));
     if (options->http.listen[0] != '\0') {
         ft_log(FT_LOG_INFO, "collector", "page and API on http://%s, port %u", options->http.listen,
@@ -62,12 +85,17 @@ ft_err ft_site_open(struct ft_collector *collector, struct ft_site *site,
 
 void ft_site_close(struct ft_site *site)
 {
+    if (site->web != NULL) {
+        ft_web_stop(site->web);
+    }
+    ft_flows_api_destroy(site->api);
     ft_web_destroy(site->web);
-    site->web = NULL;
+    ft_live_hub_destroy(site->hub);
+    *site = (struct ft_site){0};
 }
 
 void ft_site_on_row(void *ctx, const struct ft_row *row)
 {
-    (void)ctx;
-    (void)row;
+    struct ft_site *site = ctx;
+    ft_live_publish(site->hub, row);
 }

@@ -9,15 +9,18 @@
 
 #include "base/error.h"
 #include "flow/query.h"
+#include "web/live.h"
+#include "web/standard.h"
 
 struct ft_collector;
-struct ft_web;
-struct ft_live;
+struct ft_flows_api;
 
 struct ft_site {
     struct ft_collector *collector;
     struct ft_web *web;
-    struct ft_live *live;
+    struct ft_web_standard standard;
+    struct ft_flows_api *api;
+    struct ft_live_hub *hub;
 };
 
 FT_MUST_USE ft_err ft_site_open(struct ft_collector *collector, struct ft_site *site,
