@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/flow_table.h"
+
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "lib/ct_build.h"
+#include "lib/test.h"
+
+#define MIB ((uint64_t)1 << 20)
+
+static struct ft_flow *find(struct ft_flow_table *table, const struct ft_ct_record *record)
+{
+    return ft_flow_table_find(table, record, ft_flow_table_hash(table, record));
+}
+
+static struct ft_flow *add(struct ft_flow_table *table, const struct ft_ct_record *record)
+{
+    return ft_flow_table_add(table, record, ft_flow_table_hash(table, record));
+}
+
+static struct ft_flow_table_stats stats_of(const struct ft_flow_table *table)
+{
+    struct ft_flow_table_stats stats;
+    ft_flow_table_get_stats(table, &stats);
+    return stats;
+}
+
+/* The n-th of a mix of families and protocols. */
+static void make_record(uint32_t n, struct ft_ct_record *record)
+{
+    static const uint8_t protocols[] = {FT_PROTO_TCP, FT_PROTO_UDP, FT_PROTO_ICMP, 47};
+    bool ipv6 = n % 3 == 0;
+    uint8_t protocol = protocols[n % 4];
+    ft_ct_build_sample(n, ipv6 && protocol == FT_PROTO_ICMP ? FT_PROTO_ICMPV6 : protocol, ipv6,
+                       record);
+}
+
+static void check_tuple(const struct ft_flow_table *table, const struct ft_flow *flow,
+                        const struct ft_ct_record *record)
+{
+    struct ft_addr src;
+    struct ft_addr dst;
+    ft_flow_table_get_addrs(table, flow, &src, &dst);
+    CHECK_BYTES(&src, sizeof src, &record->orig.src, sizeof record->orig.src);
+    CHECK_BYTES(&dst, sizeof dst, &record->orig.dst, sizeof record->orig.dst);
+    CHECK_INT(flow->src_port, record->orig.src_port);
+    CHECK_INT(flow->id, record->id);
+    CHECK_INT(flow->protocol, record->orig.protocol);
+    CHECK(ft_flow_table_hash_flow(table, flow) == ft_flow_table_hash(table, record));
+}
+
+TEST(finds_by_id_tuple_and_zone)
+{
+    struct ft_flow_table *table;
+    struct ft_ct_record record;
+    CHECK_OK(ft_flow_table_create(MIB, 1, &table));
+    for (unsigned kind = 0; kind < 12; kind++) {
+        make_record(kind, &record);
+        CHECK(find(table, &record) == NULL);
+        struct ft_flow *flow = add(table, &record);
+        CHECK(find(table, &record) == flow);
+        check_tuple(table, flow, &record);
+        struct ft_ct_record other = record;
+        other.id++;
+        CHECK(find(table, &other) == NULL);
+        other = record;
+        other.zone = 1;
+        CHECK(find(table, &other) == NULL);
+        other = record;
+        other.orig.src_port++;
+        CHECK(find(table, &other) == NULL);
+        other = record;
+        other.orig.dst.bytes[3] ^= 1;
+        CHECK(find(table, &other) == NULL);
+        other = record;
+        other.orig.src.bytes[0] ^= 1;
+        CHECK(find(table, &other) == NULL);
+        other = record;
+        other.orig.protocol ^= 128;
+        CHECK(find(table, &other) == NULL);
+    }
+    CHECK_INT(stats_of(table).n_flows, 12);
+    ft_flow_table_destroy(table);
+}
+
+TEST(flows_with_one_id_are_two_flows)
+{
+    struct ft_flow_table *table;
+    struct ft_ct_record a;
+    struct ft_ct_record b;
+    CHECK_OK(ft_flow_table_create(MIB, 1, &table));
+    ft_ct_build_sample(1, FT_PROTO_TCP, false, &a);
+    ft_ct_build_sample(2, FT_PROTO_TCP, false, &b);
+    b.id = a.id;
+    struct ft_flow *flow_a = add(table, &a);
+    struct ft_flow *flow_b = add(table, &b);
+    CHECK(find(table, &a) == flow_a);
+    CHECK(find(table, &b) == flow_b);
+    ft_flow_table_remove(table, flow_a);
+    CHECK(find(table, &a) == NULL);
+    CHECK(find(table, &b) == flow_b);
+    ft_flow_table_destroy(table);
+}
+
+TEST(keeps_counters_and_reply_tuple)
+{
+    struct ft_flow_table *table;
+    struct ft_ct_record record;
+    struct ft_flow_counters counters;
+    struct ft_flow_nat nat;
+    CHECK_OK(ft_flow_table_create(MIB, 1, &table));
+    ft_ct_build_sample(3, FT_PROTO_UDP, true, &record);
+    struct ft_flow *flow = add(table, &record);
+    ft_flow_table_get_counters(table, flow, &counters);
+    CHECK_INT(counters.orig_bytes, 0);
+    CHECK(ft_flow_table_set_counters(table, flow, &(struct ft_flow_counters){1, 2, 3, UINT64_MAX}));
+    record.reply.src_port = 77;
+    record.reply.dst.bytes[15] = 0x99;
+    ft_flow_table_set_nat(table, flow, &record.reply);
+    ft_flow_table_get_counters(table, flow, &counters);
+    CHECK(counters.reply_bytes == UINT64_MAX);
+    ft_flow_table_get_nat(table, flow, &nat);
+    CHECK_INT(nat.src_port, 77);
+    CHECK_INT(nat.dst.bytes[15], 0x99);
+    check_tuple(table, flow, &record);
+    CHECK(find(table, &record) == flow);
+    CHECK_INT(stats_of(table).n_cells, 4);
+    ft_flow_table_remove(table, flow);
+    CHECK_INT(stats_of(table).n_cells, 0);
+    ft_flow_table_destroy(table);
+}
+
+TEST(an_ipv4_flow_costs_less_than_64_bytes_at_the_bound)
+{
+    struct ft_flow_table *table;
+    struct ft_ct_record record;
+    CHECK_OK(ft_flow_table_create(16 * MIB, 1, &table));
+    uint32_t n = 0;
+    do {
+        ft_ct_build_sample(n, FT_PROTO_TCP, false, &record);
+    } while (add(table, &record) != NULL && ++n < 1000000);
+    CHECK(stats_of(table).bytes <= 16 * MIB);
+    CHECK_INT(stats_of(table).n_flows, n);
+    CHECK(n > 16 * MIB / 64); /* 64 MiB hold four times as many: more than a million. */
+    for (uint32_t i = 0; i < n; i += 97) {
+        ft_ct_build_sample(i, FT_PROTO_TCP, false, &record);
+        CHECK(find(table, &record) != NULL);
+    }
+    /* At the bound nothing breaks, and what is given back can be had again. */
+    ft_ct_build_sample(0, FT_PROTO_TCP, false, &record);
+    struct ft_flow *flow = find(table, &record);
+    CHECK(!ft_flow_table_set_counters(table, flow, &(struct ft_flow_counters){0}));
+    ft_flow_table_remove(table, flow);
+    CHECK(add(table, &record) != NULL);
+    ft_flow_table_destroy(table);
+}
+
+TEST(walks_over_every_flow_once_while_others_come_and_go)
+{
+    struct ft_flow_table *table;
+    struct ft_ct_record record;
+    CHECK_OK(ft_flow_table_create(4 * MIB, 1, &table));
+    enum { N = 9000 };
+    for (uint32_t n = 0; n < N; n++) {
+        make_record(n, &record);
+        CHECK(add(table, &record) != NULL);
+    }
+    uint32_t cursor = 0;
+    unsigned n_met = 0;
+    unsigned n_slices = 0;
+    for (bool more = true; more; n_slices++) {
+        uint32_t left = 500;
+        struct ft_flow *flow;
+        while ((flow = ft_flow_table_walk(table, &cursor, &left)) != NULL) {
+            if (flow->mark == 1) {
+                continue; /* New since. */
+            }
+            n_met++;
+            if (flow->id % 2 == 0) {
+                ft_flow_table_remove(table, flow);
+            }
+        }
+        more = left == 0;
+        make_record(N + n_slices, &record);
+        struct ft_flow *young = add(table, &record);
+        CHECK(young != NULL);
+        young->mark = 1;
+    }
+    CHECK_INT(n_met, N);
+    CHECK(n_slices >= N / 500);
+    ft_flow_table_destroy(table);
+}
+
+/* Against a plain array, with everything that a flow can have. */
+TEST(is_right_through_growing_and_shrinking)
+{
+    enum { N = 60000 };
+    struct ft_flow_table *table;
+    struct ft_random_seeded random;
+    bool *there = calloc(N, sizeof *there);
+    CHECK_OK(ft_flow_table_create(64 * MIB, 7, &table));
+    ft_random_seeded_init(&random, 5);
+    uint64_t bytes_most = 0;
+    for (unsigned round = 0; round < 4; round++) {
+        uint32_t percent = round % 2 == 0 ? 95 : 4; /* Of the flows shall be there. */
+        for (unsigned i = 0; i < N * 2; i++) {
+            uint32_t n = (uint32_t)ft_random_below(&random.base, N);
+            bool wanted = ft_random_below(&random.base, 100) < percent;
+            struct ft_ct_record record;
+            make_record(n, &record);
+            struct ft_flow *flow = find(table, &record);
+            CHECK_INT(flow != NULL, there[n]);
+            if (flow != NULL && !wanted) {
+                ft_flow_table_remove(table, flow);
+            } else if (flow == NULL && wanted) {
+                flow = add(table, &record);
+                CHECK(flow != NULL);
+                flow->start_ns = n;
+                if (n % 5 == 0) {
+                    struct ft_flow_counters counters = {n, n, n, n};
+                    CHECK(ft_flow_table_set_counters(table, flow, &counters));
+                }
+                if (n % 7 == 0) {
+                    ft_flow_table_set_nat(table, flow, &record.reply);
+                }
+            }
+            there[n] = wanted;
+        }
+        bytes_most = stats_of(table).bytes > bytes_most ? stats_of(table).bytes : bytes_most;
+        ft_flow_table_trim(table);
+        size_t n_flows = 0;
+        for (uint32_t n = 0; n < N; n++) {
+            struct ft_ct_record record;
+            make_record(n, &record);
+            struct ft_flow *flow = find(table, &record);
+            CHECK_INT(flow != NULL, there[n]);
+            n_flows += there[n];
+            if (flow != NULL) {
+                struct ft_flow_counters counters;
+                ft_flow_table_get_counters(table, flow, &counters);
+                CHECK_INT(flow->start_ns, n);
+                CHECK_INT(counters.orig_packets, n % 5 == 0 ? n : 0);
+                CHECK_INT((flow->flags & FT_FLOW_NAT) != 0, n % 7 == 0);
+                check_tuple(table, flow, &record);
+            }
+        }
+        CHECK_INT(stats_of(table).n_flows, n_flows);
+        if (round % 2 == 1) {
+            CHECK(stats_of(table).bytes < bytes_most / 3);
+        }
+    }
+    free(there);
+    ft_flow_table_destroy(table);
+}
