@@ -129,6 +129,7 @@ void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns)
     stream->ops->poll(stream, next_deadline(exporter, until_mono_ns), &event);
     handle(exporter, &event, now_of(exporter));
     act(exporter, now_of(exporter));
+    publish(exporter); /* Before the pump: the status that it sends shows these numbers. */
     pump(exporter, now_of(exporter));
     publish(exporter);
 }
@@ -488,7 +489,8 @@ static void skip_block(struct ft_exporter *exporter, const struct ft_block *bloc
 static void set_text(struct ft_exporter *exporter, const char *text)
 {
     ft_mutex_lock(&exporter->lock);
-    (void)snprintf(exporter->last_text, sizeof exporter->last_text, "%s", text);
+    (void)snprintf(exporter->last_text, sizeof exporter->last_text, "%.*s",
+                   (int)sizeof exporter->last_text - 1, text);
     ft_mutex_unlock(&exporter->lock);
 }
 
