@@ -20,7 +20,7 @@ FORBIDDEN = re.compile(r"^(fixup!|squash!|wip\b)|\b(todo|fixme|wip)\b", re.I)
 
 
 def folders():
-    names = {"ci", "all"}
+    names = {"ci", "all", "docs"}
     for parent in (TOP, TOP / "src", TOP / "tests"):
         names.update(path.name for path in parent.glob("*/") if not path.name.startswith("."))
     return names
