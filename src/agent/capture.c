@@ -6,21 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fd.h"
+#include "agent/playback.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "os/ct_kernel.h"
 #include "os/ifaddr.h"
 #include "os/switches.h"
+#include "source/recording.h"
 
 /* How often the pipeline looks after addresses, blocks and losses when nothing else wakes it. */
 #define TICK_NS (250 * FT_NS_PER_MS)
+/* A recording's size at most; it stops there. */
+#define RECORDING_BYTES_MAX ((uint64_t)4 << 30)
 /* How often it is asked whether connections are tracked at all. */
 #define TRACKING_INTERVAL_NS (60 * FT_NS_PER_S)
 
 struct ft_capture {
     /* Set at creation. */
     struct ft_capture_options options;
+    struct ft_playback *playback; /* A recording in place of the kernel: all below is unused. */
+    struct ft_recording_writer *recording; /* NULL: none. */
     struct ft_ct_kernel *kernel;
     struct ft_ifaddr_monitor *addresses;
     struct ft_source *source;
@@ -29,11 +34,16 @@ struct ft_capture {
     struct ft_switches switches;
     /* The pipeline thread. */
     uint8_t *address_data; /* Of the LOCAL_ADDRS chunk. */
+    bool recording_failed;
+    int64_t update_interval_used_ns;
     /* Any thread. */
     _Atomic bool stopping;
     _Atomic int tracking; /* enum ft_tracking_state */
+    _Atomic int64_t update_interval_ns;
 };
 
+static ft_err create_playback(struct ft_capture *capture, struct ft_diag *reterr_diag);
+static ft_err open_recording(struct ft_capture *capture, struct ft_diag *reterr_diag);
 static ft_err open_kernel(struct ft_capture *capture, struct ft_diag *reterr_diag);
 static void set_switches(struct ft_capture *capture);
 static void look_at_tracking(struct ft_capture *capture);
@@ -52,10 +62,20 @@ ft_err ft_capture_create(const struct ft_capture_options *options, struct ft_cap
         return ft_err_from_errno(ENOMEM);
     }
     capture->options = *options;
+    if (options->config->replay[0] != '\0') {
+        FT_TRY(create_playback(capture, reterr_diag));
+        *ret_capture = FT_TAKE(capture);
+        return FT_OK;
+    }
+    if (options->config->record[0] != '\0') {
+        FT_TRY(open_recording(capture, reterr_diag));
+    }
     capture->address_data = malloc(FT_CHUNK_SIZE_MAX);
     if (capture->address_data == NULL) {
         return ft_err_from_errno(ENOMEM);
     }
+    capture->update_interval_ns = options->config->capture.update_interval;
+    capture->update_interval_used_ns = capture->update_interval_ns;
     ft_switches_init(&capture->switches, 0);
     FT_TRY(open_kernel(capture, reterr_diag));
     set_switches(capture);
@@ -67,6 +87,9 @@ ft_err ft_capture_create(const struct ft_capture_options *options, struct ft_cap
 
 ft_err ft_capture_start(struct ft_capture *capture)
 {
+    if (capture->playback != NULL) {
+        return ft_playback_start(capture->playback);
+    }
     feed_switches(capture);
     feed_addresses(capture);
     FT_TRY(ft_source_start(capture->source));
@@ -75,18 +98,24 @@ ft_err ft_capture_start(struct ft_capture *capture)
 
 void ft_capture_reload(struct ft_capture *capture, const struct ft_agent_options *config)
 {
-    struct ft_ladder_options ladder = ladder_of(config);
-    ft_source_set_ladder(capture->source, &ladder);
+    if (capture->playback == NULL) {
+        struct ft_ladder_options ladder = ladder_of(config);
+        ft_source_set_ladder(capture->source, &ladder);
+        capture->update_interval_ns = config->capture.update_interval;
+    }
 }
 
 bool ft_capture_is_finished(const struct ft_capture *capture)
 {
-    (void)capture;
-    return false;
+    return capture->playback != NULL && ft_playback_is_finished(capture->playback);
 }
 
 void ft_capture_stop(struct ft_capture *capture)
 {
+    if (capture->playback != NULL) {
+        ft_playback_stop(capture->playback);
+        return;
+    }
     ft_source_stop(capture->source);
     capture->stopping = true;
     ft_source_wake(capture->source);
@@ -110,7 +139,14 @@ void ft_capture_destroy(struct ft_capture *capture)
     if (capture == NULL) {
         return;
     }
+    ft_playback_destroy(capture->playback);
     ft_source_destroy(capture->source);
+    if (capture->recording != NULL) {
+        ft_err err = ft_recording_writer_close(capture->recording);
+        if (err != FT_OK) {
+            ft_log(FT_LOG_ERROR, "agent", "the recording is not complete: %s", ft_err_text(err));
+        }
+    }
     ft_ifaddr_monitor_destroy(capture->addresses);
     ft_ct_kernel_destroy(capture->kernel);
     free(capture->address_data);
@@ -119,13 +155,21 @@ void ft_capture_destroy(struct ft_capture *capture)
 
 const struct ft_source_stats *ft_capture_stats(const struct ft_capture *capture)
 {
-    return ft_source_get_stats(capture->source);
+    return capture->playback != NULL ? ft_playback_stats(capture->playback)
+                                     : ft_source_get_stats(capture->source);
 }
 
 void ft_capture_fill_component(struct ft_capture *capture, struct ft_msg_component *component)
 {
     const struct ft_source_stats *stats = ft_capture_stats(capture);
     (void)snprintf(component->name, sizeof component->name, "capture");
+    if (capture->playback != NULL) {
+        component->health = FT_HEALTH_OK;
+        (void)snprintf(component->text, sizeof component->text, "replay of %.400s%s",
+                       capture->options.config->replay,
+                       ft_capture_is_finished(capture) ? ", at its end" : "");
+        return;
+    }
     const char *step = ft_ladder_step_name((enum ft_ladder_step)stats->step);
     if (stats->socket_open == 0) {
         component->health = FT_HEALTH_FAILED;
@@ -148,6 +192,50 @@ void ft_capture_fill_component(struct ft_capture *capture, struct ft_msg_compone
                        (unsigned long long)stats->table_max,
                        shedding ? ", begins are rebuilt from ends" : "",
                        unsure ? ", the table is too full for the kernel to keep ends" : "");
+    }
+}
+
+static struct ft_tracker_options tracker_of(const struct ft_capture *capture)
+{
+    const struct ft_agent_options *config = capture->options.config;
+    struct ft_tracker_options tracker = ft_tracker_options_default;
+    tracker.flow_table_bytes_max = config->capture.flow_table_bytes_max;
+    tracker.update_interval_ns = config->capture.update_interval;
+    tracker.hash_seed = ft_random_u64(capture->options.random);
+    return tracker;
+}
+
+static ft_err create_playback(struct ft_capture *capture, struct ft_diag *reterr_diag)
+{
+    const struct ft_agent_options *config = capture->options.config;
+    struct ft_playback_options options = {.path = config->replay,
+                                          .full_speed = config->replay_full_speed,
+                                          .clock = capture->options.clock,
+                                          .pipeline = capture->options.pipeline,
+                                          .alive_ns = capture->options.alive_ns,
+                                          .tracker = tracker_of(capture)};
+    return ft_playback_create(&options, &capture->playback, reterr_diag);
+}
+
+static ft_err open_recording(struct ft_capture *capture, struct ft_diag *reterr_diag)
+{
+    const char *path = capture->options.config->record;
+    ft_err err = ft_recording_writer_open(path, RECORDING_BYTES_MAX, &capture->recording);
+    if (err != FT_OK) {
+        return ft_diag_set(reterr_diag, err, path, 0, 0, "%s", ft_err_text(err));
+    }
+    return FT_OK;
+}
+
+/* Once the recording fails it stays as it is: capturing goes on. */
+static void record(void *ctx, const struct ft_chunk *chunk)
+{
+    struct ft_capture *capture = ctx;
+    ft_err err = ft_recording_writer_add(capture->recording, chunk);
+    if (err != FT_OK && !capture->recording_failed) {
+        capture->recording_failed = true;
+        ft_log(FT_LOG_ERROR, "agent", "%s: %s, recording no more", capture->options.config->record,
+               ft_err_text(err));
     }
 }
 
@@ -228,9 +316,11 @@ static ft_err create_source(struct ft_capture *capture)
                                       .emit_ctx = capture};
     ft_source_options_init(&params.options);
     params.options.queue_bytes_max = config->capture.queue_bytes_max;
-    params.options.tracker.flow_table_bytes_max = config->capture.flow_table_bytes_max;
-    params.options.tracker.update_interval_ns = config->capture.update_interval;
-    params.options.tracker.hash_seed = ft_random_u64(capture->options.random);
+    params.options.tracker = tracker_of(capture);
+    if (capture->recording != NULL) {
+        params.tap = record;
+        params.tap_ctx = capture;
+    }
     params.options.reader.rcvbuf_bytes = config->capture.rcvbuf_bytes;
     params.options.reader.reliable = config->capture.reliable;
     params.options.reader.ladder = ladder_of(config);
@@ -283,6 +373,10 @@ static void run(void *ctx)
             look_ns = now_ns + TICK_NS;
             if (addresses_changed(capture)) {
                 feed_addresses(capture);
+            }
+            if (capture->update_interval_ns != capture->update_interval_used_ns) {
+                capture->update_interval_used_ns = capture->update_interval_ns;
+                ft_source_set_update_interval(capture->source, capture->update_interval_used_ns);
             }
         }
         if (now_ns >= tracking_ns) {
