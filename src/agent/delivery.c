@@ -349,7 +349,8 @@ static void host_on_state(void *ctx, enum ft_link_state state, const char *text)
         ft_log(FT_LOG_INFO, "agent", "connected to collector %s:%u", delivery->target.host,
                (unsigned)delivery->target.port);
         delivery->logged_state = state;
-    } else if (state == FT_LINK_BACKOFF && delivery->logged_state != FT_LINK_BACKOFF) {
+    } else if (state == FT_LINK_BACKOFF && delivery->logged_state != FT_LINK_BACKOFF &&
+               (text[0] != '\0' || delivery->logged_state == FT_LINK_ACTIVE)) {
         ft_log(FT_LOG_WARN, "agent", "no connection to collector %s:%u: %s, retrying",
                delivery->target.host, (unsigned)delivery->target.port,
                text[0] != '\0' ? text : "the stream ended");
