@@ -118,9 +118,10 @@ void ft_store_deinit(struct ft_log *log) FT_NO_TSA
     ft_mutex_deinit(&log->lock);
 }
 
-ft_err ft_store_reserve_segment_locked(struct ft_log *log)
+ft_err ft_store_reserve_segments_locked(struct ft_log *log, size_t n_more)
 {
-    if (log->n_segments < log->n_segments_allocated) {
+    assert(n_more <= SEGMENTS_FIRST);
+    if (log->n_segments + n_more <= log->n_segments_allocated) {
         return FT_OK;
     }
     size_t n = log->n_segments_allocated != 0 ? log->n_segments_allocated * 2 : SEGMENTS_FIRST;
@@ -152,6 +153,7 @@ struct ft_log_segment *ft_store_take_oldest_locked(struct ft_log *log)
     if (log->head == segment) {
         log->head = NULL;
     }
+    log->home->taken_locked(log, segment);
     return segment;
 }
 
@@ -186,18 +188,22 @@ void ft_store_count_block_locked(struct ft_log *log, struct ft_log_segment *segm
     log->bytes += bytes;
 }
 
-uint64_t ft_store_floor_locked(const struct ft_log *log)
+/* Without any reader nobody has confirmed anything. */
+static uint64_t least_locked(const struct ft_log *log, bool held) FT_REQUIRES(log->lock)
 {
-    uint64_t floor = log->held_floor;
+    uint64_t least = log->held_floor;
     for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
         const struct ft_log_cursor *cursor = &log->cursors[i];
-        if (cursor->name[0] != '\0' && !cursor->is_volatile && cursor->held < floor) {
-            floor = cursor->held;
+        uint64_t position = held ? cursor->held : cursor->confirmed;
+        if (cursor->name[0] != '\0' && !cursor->is_volatile && position < least) {
+            least = position;
         }
     }
-    /* Without any reader nobody has confirmed anything. */
-    return floor == UINT64_MAX ? 0 : floor;
+    return least == UINT64_MAX ? 0 : least;
 }
+
+uint64_t ft_store_confirmed_locked(const struct ft_log *log) { return least_locked(log, false); }
+uint64_t ft_store_held_locked(const struct ft_log *log) { return least_locked(log, true); }
 
 void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor)
 {
@@ -214,7 +220,7 @@ void ft_store_free_confirmed(struct ft_log *log)
 {
     for (;;) {
         ft_mutex_lock(&log->lock);
-        uint64_t floor = ft_store_floor_locked(log);
+        uint64_t floor = ft_store_held_locked(log);
         struct ft_log_segment *segment = NULL;
         if (log->n_segments > 0 && log->segments[0] != log->head &&
             log->segments[0]->last <= floor) {

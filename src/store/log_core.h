@@ -15,10 +15,8 @@
 #define FT_STORE_LOG_CORE_H 1
 
 #include "base/thread.h"
+#include "store/format.h"
 #include "store/log.h"
-
-/* Positions beyond this are not ours: they would overflow in arithmetic. */
-#define FT_STORE_POSITION_MAX (UINT64_C(1) << 62)
 
 struct ft_log_segment {
     uint64_t number; /* Ascending in order of creation, never used twice. */
@@ -76,6 +74,8 @@ struct ft_log_home {
                        void *ctx);
     /* Frees a segment that is off the list, and its memory or file. */
     void (*discard)(struct ft_log *log, struct ft_log_segment *segment);
+    /* A segment was taken off the list. */
+    void (*taken_locked)(struct ft_log *log, const struct ft_log_segment *segment);
     /* Every reader has confirmed up to 'floor'. */
     void (*confirmed_locked)(struct ft_log *log, uint64_t floor);
     /* Makes a cursor new to the log survive a restart. */
@@ -116,8 +116,9 @@ void ft_store_init(struct ft_log *log, const struct ft_log_home *home,
                    const struct ft_log_options *options);
 void ft_store_deinit(struct ft_log *log);
 
-/* Room for one more segment, so that adding it cannot fail. */
-FT_MUST_USE ft_err ft_store_reserve_segment_locked(struct ft_log *log) FT_REQUIRES(log->lock);
+/* Room for 'n' more segments, so that adding them cannot fail. */
+FT_MUST_USE ft_err ft_store_reserve_segments_locked(struct ft_log *log, size_t n)
+    FT_REQUIRES(log->lock);
 void ft_store_add_segment_locked(struct ft_log *log, struct ft_log_segment *segment)
     FT_REQUIRES(log->lock);
 /* Takes the oldest segment off the list; NULL when there is none. */
@@ -129,8 +130,10 @@ size_t ft_store_find_segment_locked(const struct ft_log *log, uint64_t position)
 void ft_store_count_block_locked(struct ft_log *log, struct ft_log_segment *segment,
                                  const struct ft_block_info *info, uint64_t position,
                                  uint64_t bytes) FT_REQUIRES(log->lock);
-/* What every reader has confirmed for good; 0 while nobody has. */
-uint64_t ft_store_floor_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
+/* What every reader has confirmed; 0 while there is none. */
+uint64_t ft_store_confirmed_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
+/* What every reader has confirmed for good: after a restart it still knows. */
+uint64_t ft_store_held_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
 
 /* Reports the blocks of 'segment' behind 'floor' as dropped, and discards it. */
 void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor);

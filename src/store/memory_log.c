@@ -109,7 +109,7 @@ static ft_err memory_append(struct ft_log *log, const struct ft_block_info *info
         ft_mutex_lock(&log->lock);
         ft_err err = place_locked(memory, info, data, size, ret_position);
         struct ft_log_segment *victim = NULL;
-        uint64_t floor = ft_store_floor_locked(log);
+        uint64_t floor = ft_store_confirmed_locked(log);
         if (err == FT_E_FULL && oldest_may_go_locked(log, floor) &&
             page_round(block_bytes(size)) <= log->options.bytes_max) {
             victim = ft_store_take_oldest_locked(log);
@@ -194,6 +194,12 @@ static void memory_discard(struct ft_log *log, struct ft_log_segment *base)
         let_go_locked(memory_of(log), segment);
     }
     ft_mutex_unlock(&log->lock);
+}
+
+static void memory_taken_locked(struct ft_log *log, const struct ft_log_segment *segment)
+{
+    (void)log;
+    (void)segment;
 }
 
 /* An idle log gives its pages back: the segment that is being filled begins again. */
@@ -349,7 +355,7 @@ static ft_err begin_segment_locked(struct memory_log *memory, uint64_t need)
         err = FT_E_FULL;
     }
     if (err == FT_OK) {
-        err = ft_store_reserve_segment_locked(log);
+        err = ft_store_reserve_segments_locked(log, 1);
     }
     if (err == FT_OK && segment == NULL) {
         segment = map_segment(memory, capacity);
@@ -411,6 +417,7 @@ static const struct ft_log_home memory_home = {
     .read = memory_read,
     .each_block = memory_each_block,
     .discard = memory_discard,
+    .taken_locked = memory_taken_locked,
     .confirmed_locked = memory_confirmed_locked,
     .cursor_create = memory_cursor_create,
     .cursor_store = memory_cursor_store,

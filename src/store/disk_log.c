@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/disk_log.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static ft_err disk_append(struct ft_log *log, const struct ft_block_info *info, const void *data,
+                          size_t size, uint64_t *ret_position);
+static ft_err disk_sync(struct ft_log *log);
+static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need);
+static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t time_ns);
+static ft_err seal_head(struct ft_store_disk_log *disk);
+static ft_err open_head(struct ft_store_disk_log *disk, int64_t time_ns);
+static ft_err create_file(struct ft_store_disk_log *disk, const char *name,
+                          const struct ft_store_segment_header *header, uint64_t bytes,
+                          bool must_allocate, struct ft_disk_file **ret_file);
+static void publish(struct ft_store_disk_log *disk, struct ft_store_buf *buf);
+static void became_durable(struct ft_store_disk_log *disk);
+static void give_up_head(struct ft_store_disk_log *disk);
+static ft_err write_tail(struct ft_store_disk_log *disk, struct ft_disk_file *file, uint64_t first);
+static bool is_pending(struct ft_store_disk_log *disk);
+
+static ft_err disk_append(struct ft_log *log, const struct ft_block_info *info, const void *data,
+                          size_t size, uint64_t *ret_position)
+{
+    struct ft_store_disk_log *disk = ft_store_disk_of(log);
+    size_t need = ft_store_frame_size(size);
+    if (is_pending(disk)) {
+        FT_TRY(ft_store_disk_write_pending(disk));
+    }
+    if (disk->unsynced_bytes + need > FT_STORE_UNSYNCED_MAX) {
+        FT_TRY(disk_sync(log));
+    }
+    FT_TRY(make_room(disk, need));
+    FT_TRY(ensure_head(disk, need, info->time_ns));
+
+    struct ft_store_buf *buf = ft_store_buf_create(size);
+    if (buf == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    ft_mutex_lock(&log->lock);
+    ft_err err = ft_store_tail_reserve(&disk->tail);
+    struct ft_store_block_header header = {.info = *info,
+                                           .salt = disk->salt,
+                                           .position = log->next_position,
+                                           .durable = log->durable,
+                                           .size = (uint32_t)size};
+    buf->segment_number = log->head->number;
+    buf->offset = log->head->bytes;
+    ft_mutex_unlock(&log->lock);
+    if (err == FT_OK) {
+        buf->info = *info;
+        buf->position = header.position;
+        if (size > 0) {
+            memcpy(buf->frame + FT_STORE_BLOCK_HEADER_SIZE, data, size);
+        }
+        ft_store_encode_block(&header, buf->frame);
+        err = disk->disk->ops->write_at(disk->head_file, buf->offset, buf->frame, need);
+        /* The range may hold anything now, and its end is not known. */
+        disk->head_failed = err != FT_OK;
+    }
+    if (err != FT_OK) {
+        ft_store_buf_unref(buf);
+        return err;
+    }
+    *ret_position = buf->position;
+    publish(disk, buf);
+    return FT_OK;
+}
+
+static ft_err disk_sync(struct ft_log *log)
+{
+    struct ft_store_disk_log *disk = ft_store_disk_of(log);
+    if (is_pending(disk)) {
+        return ft_store_disk_write_pending(disk);
+    }
+    if (disk->unsynced_bytes == 0) {
+        return FT_OK;
+    }
+    ft_err err = disk->disk->ops->sync(disk->head_file);
+    if (err == FT_OK && disk->dir_dirty) {
+        err = disk->disk->ops->sync_dir(disk->disk);
+        disk->dir_dirty = err != FT_OK;
+    }
+    ft_mutex_lock(&log->lock);
+    log->counters.syncs++;
+    log->counters.sync_failures += err != FT_OK ? 1 : 0;
+    ft_mutex_unlock(&log->lock);
+    if (err != FT_OK) {
+        give_up_head(disk);
+        return ft_store_disk_write_pending(disk);
+    }
+    became_durable(disk);
+    return FT_OK;
+}
+
+/* Under the name "new-…" until it is whole: a half of it must not count at the next start. */
+ft_err ft_store_disk_write_pending(struct ft_store_disk_log *disk)
+{
+    struct ft_log *log = &disk->base;
+    const struct ft_disk_ops *ops = disk->disk->ops;
+    if (disk->spare == NULL) {
+        disk->spare = calloc(1, sizeof *disk->spare);
+        if (disk->spare == NULL) {
+            return ft_err_from_errno(ENOMEM);
+        }
+    }
+    ft_mutex_lock(&log->lock);
+    ft_err err = ft_store_reserve_segments_locked(log, 1);
+    if (err != FT_OK) {
+        ft_mutex_unlock(&log->lock);
+        return err;
+    }
+    struct ft_log_segment *head = log->head;
+    head->number = ++disk->next_number;
+    uint64_t before = log->n_segments > 1 ? log->segments[log->n_segments - 2]->last : 0;
+    struct ft_store_segment_header header = {.number = head->number,
+                                             .salt = disk->salt,
+                                             .first = head->first,
+                                             .previous = before,
+                                             .first_time_ns = head->first_time_ns};
+    uint64_t bytes = head->bytes;
+    ft_mutex_unlock(&log->lock);
+
+    char new_name[FT_DISK_NAME_SIZE];
+    char name[FT_DISK_NAME_SIZE];
+    ft_store_new_name(header.number, new_name);
+    ft_store_segment_name(header.number, name);
+    bytes = bytes > disk->segment_bytes ? bytes : disk->segment_bytes;
+    struct ft_disk_file *file;
+    FT_TRY(create_file(disk, new_name, &header, bytes, false, &file));
+    err = write_tail(disk, file, header.first);
+    if (err == FT_OK) {
+        err = ops->sync(file);
+    }
+    const char *made = new_name;
+    if (err == FT_OK) {
+        err = ops->rename(disk->disk, new_name, name);
+        made = err == FT_OK ? name : new_name;
+    }
+    if (err == FT_OK) {
+        err = ops->sync_dir(disk->disk);
+    }
+    ft_mutex_lock(&log->lock);
+    log->counters.syncs++;
+    log->counters.sync_failures += err != FT_OK ? 1 : 0;
+    if (err == FT_OK) {
+        ft_store_disk_segment_of(head)->on_disk = true;
+        ft_store_disk_segment_of(head)->salt = disk->salt;
+        ft_store_disk_segment_of(head)->salt_known = true;
+    }
+    ft_mutex_unlock(&log->lock);
+    if (err != FT_OK) {
+        ops->close(file);
+        ft_err_ignore(ops->remove(disk->disk, made), "the next start removes or reads it");
+        return err;
+    }
+    disk->head_file = file;
+    disk->head_failed = false;
+    disk->head_previous = header.previous;
+    disk->dir_dirty = false;
+    became_durable(disk);
+    while (disk->n_doomed > 0) {
+        ft_store_disk_remove_segment(disk, disk->doomed[--disk->n_doomed]);
+    }
+    return FT_OK;
+}
+
+void ft_store_disk_remove_segment(struct ft_store_disk_log *disk, uint64_t number)
+{
+    char name[FT_DISK_NAME_SIZE];
+    ft_store_segment_name(number, name);
+    ft_err_ignore(disk->disk->ops->remove(disk->disk, name),
+                  "a file that stays is found confirmed or superseded at the next start");
+}
+
+/* Frees or drops segments until 'need' more bytes fit below bytes_max. */
+static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need)
+{
+    struct ft_log *log = &disk->base;
+    for (;;) {
+        ft_mutex_lock(&log->lock);
+        uint64_t total = log->bytes + need;
+        bool fits = log->head != NULL && log->head->bytes + need <= disk->segment_bytes;
+        if (!fits) {
+            total += FT_STORE_SEGMENT_HEADER_SIZE;
+        }
+        uint64_t floor = ft_store_confirmed_locked(log);
+        struct ft_log_segment *oldest = log->n_segments > 0 ? log->segments[0] : NULL;
+        bool is_head = oldest != NULL && oldest == log->head;
+        bool full = total > log->options.bytes_max;
+        bool may_go = oldest != NULL && oldest->n_blocks > 0 &&
+                      (log->options.full == FT_LOG_DROP_OLDEST || oldest->last <= floor);
+        may_go = may_go && need + FT_STORE_SEGMENT_HEADER_SIZE <= log->options.bytes_max;
+        if (full && may_go && !is_head) {
+            oldest = ft_store_take_oldest_locked(log);
+        }
+        ft_mutex_unlock(&log->lock);
+        if (!full) {
+            return FT_OK;
+        }
+        if (!may_go) {
+            return FT_E_FULL;
+        }
+        if (is_head) {
+            FT_TRY(seal_head(disk));
+        } else {
+            ft_store_drop(log, oldest, floor);
+        }
+    }
+}
+
+/* A head with room for 'need' bytes; a block larger than a segment gets one of its own. */
+static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t time_ns)
+{
+    struct ft_log *log = &disk->base;
+    ft_mutex_lock(&log->lock);
+    bool fits = log->head != NULL && !disk->head_failed &&
+                (log->head->n_blocks == 0 || log->head->bytes + need <= disk->segment_bytes);
+    ft_mutex_unlock(&log->lock);
+    if (fits) {
+        return FT_OK;
+    }
+    FT_TRY(seal_head(disk));
+    return open_head(disk, time_ns);
+}
+
+/*
+ * Syncs the head and closes it.  The trailer says that the segment is whole and durable, so it
+ * follows the sync; it needs no sync of its own, because without it the segment is read instead.
+ */
+static ft_err seal_head(struct ft_store_disk_log *disk)
+{
+    struct ft_log *log = &disk->base;
+    const struct ft_disk_ops *ops = disk->disk->ops;
+    FT_TRY(disk_sync(log));
+    ft_mutex_lock(&log->lock);
+    struct ft_log_segment *head = log->head;
+    struct ft_log_segment copy = head != NULL ? *head : (struct ft_log_segment){0};
+    if (head != NULL && head->n_blocks == 0) {
+        /* Nothing was ever written to it: the write that it was opened for failed. */
+        log->bytes -= head->bytes;
+        log->n_segments--;
+    }
+    log->head = NULL;
+    ft_mutex_unlock(&log->lock);
+    if (head == NULL) {
+        return FT_OK;
+    }
+    struct ft_disk_file *file = disk->head_file;
+    disk->head_file = NULL;
+    if (copy.n_blocks == 0) {
+        ops->close(file);
+        ft_store_disk_remove_segment(disk, copy.number);
+        free(head);
+        return FT_OK;
+    }
+    struct ft_store_trailer trailer = {.salt = disk->salt,
+                                       .number = copy.number,
+                                       .first = copy.first,
+                                       .last = copy.last,
+                                       .n_blocks = copy.n_blocks,
+                                       .n_events = copy.n_events,
+                                       .offset = copy.bytes,
+                                       .first_time_ns = copy.first_time_ns,
+                                       .previous = disk->head_previous};
+    uint8_t bytes[FT_STORE_TRAILER_SIZE];
+    ft_store_encode_trailer(&trailer, bytes);
+    if (ops->write_at(file, copy.bytes, bytes, sizeof bytes) == FT_OK) {
+        /* Also gives back what was reserved for the file and not used. */
+        ft_err_ignore(ops->truncate(file, copy.bytes + sizeof bytes), "only space is lost");
+    }
+    ops->close(file);
+    return FT_OK;
+}
+
+static ft_err open_head(struct ft_store_disk_log *disk, int64_t time_ns)
+{
+    struct ft_log *log = &disk->base;
+    struct ft_store_disk_segment *segment = calloc(1, sizeof *segment);
+    if (disk->spare == NULL) {
+        disk->spare = calloc(1, sizeof *disk->spare);
+    }
+    if (segment == NULL || disk->spare == NULL) {
+        free(segment);
+        return ft_err_from_errno(ENOMEM);
+    }
+    ft_mutex_lock(&log->lock);
+    struct ft_store_segment_header header = {.number = ++disk->next_number,
+                                             .salt = disk->salt,
+                                             .first = log->next_position,
+                                             .previous = log->last,
+                                             .first_time_ns = time_ns};
+    ft_err err = ft_store_reserve_segments_locked(log, 2);
+    ft_mutex_unlock(&log->lock);
+    char name[FT_DISK_NAME_SIZE];
+    ft_store_segment_name(header.number, name);
+    struct ft_disk_file *file = NULL;
+    if (err == FT_OK) {
+        err = create_file(disk, name, &header, disk->segment_bytes, true, &file);
+    }
+    if (err != FT_OK) {
+        free(segment);
+        return err;
+    }
+    segment->base = (struct ft_log_segment){.number = header.number,
+                                            .first = header.first,
+                                            .last = header.first - 1,
+                                            .bytes = FT_STORE_SEGMENT_HEADER_SIZE};
+    segment->on_disk = true;
+    segment->salt = disk->salt;
+    segment->salt_known = true;
+    disk->head_file = file;
+    disk->head_failed = false;
+    disk->head_previous = header.previous;
+    disk->dir_dirty = true;
+    ft_mutex_lock(&log->lock);
+    ft_store_add_segment_locked(log, &segment->base);
+    log->head = &segment->base;
+    ft_mutex_unlock(&log->lock);
+    return FT_OK;
+}
+
+static ft_err create_file(struct ft_store_disk_log *disk, const char *name,
+                          const struct ft_store_segment_header *header, uint64_t bytes,
+                          bool must_allocate, struct ft_disk_file **ret_file)
+{
+    const struct ft_disk_ops *ops = disk->disk->ops;
+    struct ft_disk_file *file;
+    FT_TRY(ops->open(disk->disk, name, true, &file));
+    ft_err err = ops->allocate(file, bytes);
+    if (err == FT_E_UNSUPPORTED || !must_allocate) {
+        err = FT_OK;
+    }
+    if (err == FT_OK) {
+        uint8_t encoded[FT_STORE_SEGMENT_HEADER_SIZE];
+        ft_store_encode_segment_header(header, encoded);
+        err = ops->write_at(file, 0, encoded, sizeof encoded);
+    }
+    if (err != FT_OK) {
+        ops->close(file);
+        ft_err_ignore(ops->remove(disk->disk, name), "the next start removes it");
+        return err;
+    }
+    *ret_file = file;
+    return FT_OK;
+}
+
+static void publish(struct ft_store_disk_log *disk, struct ft_store_buf *buf)
+{
+    struct ft_log *log = &disk->base;
+    ft_mutex_lock(&log->lock);
+    ft_store_tail_add(&disk->tail, buf);
+    disk->unsynced_bytes += buf->frame_size;
+    ft_store_count_block_locked(log, log->head, &buf->info, buf->position, buf->frame_size);
+    log->next_position = buf->position + 1;
+    log->last = buf->position;
+    log->counters.appended_blocks++;
+    log->counters.appended_events += buf->info.n_events;
+    ft_cond_broadcast(&log->changed);
+    ft_mutex_unlock(&log->lock);
+}
+
+static void became_durable(struct ft_store_disk_log *disk)
+{
+    struct ft_log *log = &disk->base;
+    ft_mutex_lock(&log->lock);
+    log->durable = log->last;
+    disk->unsynced_bytes = 0;
+    while (disk->tail.bytes > FT_STORE_RECENT_MAX) {
+        ft_store_tail_remove_first(&disk->tail);
+    }
+    ft_cond_broadcast(&log->changed);
+    ft_mutex_unlock(&log->lock);
+    if (log->listener != NULL) {
+        log->listener(log->listener_ctx);
+    }
+}
+
+/* The head's sync has failed: what is not durable moves to a pending segment. */
+static void give_up_head(struct ft_store_disk_log *disk)
+{
+    struct ft_log *log = &disk->base;
+    disk->disk->ops->close(disk->head_file);
+    disk->head_file = NULL;
+    ft_mutex_lock(&log->lock);
+    struct ft_log_segment *old = log->head;
+    if (old->first > log->durable) {
+        /* None of it is durable: the same segment goes on, without its file. */
+        if (disk->n_doomed < FT_STORE_DOOMED_MAX) {
+            disk->doomed[disk->n_doomed++] = old->number;
+        }
+        ft_store_disk_segment_of(old)->on_disk = false;
+        ft_mutex_unlock(&log->lock);
+        return;
+    }
+    assert(disk->spare != NULL);
+    struct ft_log_segment *pending = &disk->spare->base;
+    disk->spare = NULL;
+    *pending = (struct ft_log_segment){.number = ++disk->next_number,
+                                       .bytes = FT_STORE_SEGMENT_HEADER_SIZE};
+    size_t i = ft_store_tail_find(&disk->tail, log->durable + 1);
+    for (; i < disk->tail.n; i++) {
+        const struct ft_store_buf *buf = ft_store_tail_at(&disk->tail, i);
+        old->n_blocks--;
+        old->n_events -= buf->info.n_events;
+        old->bytes -= buf->frame_size;
+        log->bytes -= buf->frame_size;
+        pending->n_blocks++;
+        pending->n_events += buf->info.n_events;
+        pending->bytes += buf->frame_size;
+        if (pending->n_blocks == 1) {
+            pending->first = buf->position;
+            pending->first_time_ns = buf->info.time_ns;
+        }
+        pending->last = buf->position;
+    }
+    old->last = log->durable;
+    ft_store_add_segment_locked(log, pending);
+    log->head = pending;
+    ft_mutex_unlock(&log->lock);
+}
+
+/* Only the writer removes from the tail what is not durable, so the buffers stay. */
+static ft_err write_tail(struct ft_store_disk_log *disk, struct ft_disk_file *file, uint64_t first)
+{
+    struct ft_log *log = &disk->base;
+    uint64_t offset = FT_STORE_SEGMENT_HEADER_SIZE;
+    uint64_t position = first;
+    for (;;) {
+        ft_mutex_lock(&log->lock);
+        size_t i = ft_store_tail_find(&disk->tail, position);
+        struct ft_store_buf *buf = i < disk->tail.n ? ft_store_tail_at(&disk->tail, i) : NULL;
+        if (buf != NULL) {
+            buf->segment_number = log->head->number;
+            buf->offset = offset;
+        }
+        ft_mutex_unlock(&log->lock);
+        if (buf == NULL) {
+            return FT_OK;
+        }
+        FT_TRY(disk->disk->ops->write_at(file, offset, buf->frame, buf->frame_size));
+        offset += buf->frame_size;
+        position = buf->position + 1;
+    }
+}
+
+static bool is_pending(struct ft_store_disk_log *disk)
+{
+    ft_mutex_lock(&disk->base.lock);
+    struct ft_log_segment *head = disk->base.head;
+    bool pending = head != NULL && !ft_store_disk_segment_of(head)->on_disk;
+    ft_mutex_unlock(&disk->base.lock);
+    return pending;
+}
+
+static void disk_discard(struct ft_log *log, struct ft_log_segment *segment)
+{
+    if (ft_store_disk_segment_of(segment)->on_disk) {
+        ft_store_disk_remove_segment(ft_store_disk_of(log), segment->number);
+    }
+    free(segment);
+}
+
+/* What is gone must not be read from memory either. */
+static void disk_taken_locked(struct ft_log *log, const struct ft_log_segment *segment)
+    FT_REQUIRES(log->lock)
+{
+    ft_store_tail_remove_to(&ft_store_disk_of(log)->tail, segment->last);
+}
+
+/* The head's file goes on until it is full, whatever is confirmed of it. */
+static void disk_confirmed_locked(struct ft_log *log, uint64_t floor) FT_REQUIRES(log->lock)
+{
+    (void)log;
+    (void)floor;
+}
+
+static void disk_destroy(struct ft_log *log) FT_NO_TSA
+{
+    struct ft_store_disk_log *disk = ft_store_disk_of(log);
+    ft_err_ignore(seal_head(disk), "whoever needs the blocks durable has called ft_log_sync");
+    if (disk->head_file != NULL) {
+        disk->disk->ops->close(disk->head_file);
+    }
+    for (size_t i = 0; i < log->n_segments; i++) {
+        free(log->segments[i]);
+    }
+    for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
+        ft_store_disk_cursor_close(disk, &log->cursors[i]);
+    }
+    free(disk->spare);
+    ft_store_tail_deinit(&disk->tail);
+    ft_store_deinit(log);
+    free(disk);
+}
+
+const struct ft_log_home ft_store_disk_home = {
+    .append = disk_append,
+    .sync = disk_sync,
+    .read = ft_store_disk_read,
+    .each_block = ft_store_disk_each_block,
+    .discard = disk_discard,
+    .taken_locked = disk_taken_locked,
+    .confirmed_locked = disk_confirmed_locked,
+    .cursor_create = ft_store_disk_cursor_create,
+    .cursor_store = ft_store_disk_cursor_store,
+    .cursor_remove = ft_store_disk_cursor_remove,
+    .reader_close = ft_store_disk_reader_close,
+    .destroy = disk_destroy,
+    .keeps_cursors = true,
+};

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log's home on disk, in parts: disk_log.c appends and syncs, disk_read.c reads, disk_cursor.c
+ * keeps the readers' places, disk_recover.c and inspect.c find it all again after a restart.
+ *
+ * At most one segment, the head, holds blocks that are not durable; they are also in memory (the
+ * tail).  When the head's sync fails, these blocks move to a segment without a file, the pending
+ * one, which becomes the head and is written to a file of its own at the next chance.  While it
+ * is pending nothing is appended.
+ *
+ * Not for other folders.
+ *
+ * Thread: "writer" fields belong to the thread in append() and sync().
+ */
+#ifndef FT_STORE_DISK_LOG_H
+#define FT_STORE_DISK_LOG_H 1
+
+#include "store/log_core.h"
+#include "store/scan.h"
+#include "store/tail.h"
+
+/* More than this that is not durable is not kept in memory: append() syncs by itself. */
+#define FT_STORE_UNSYNCED_MAX (UINT64_C(16) << 20)
+/* Durable blocks that are kept in memory for readers. */
+#define FT_STORE_RECENT_MAX (UINT64_C(4) << 20)
+/* Segments without blocks that could not be removed yet; further ones are found at next start. */
+#define FT_STORE_DOOMED_MAX 8
+
+struct ft_store_disk_segment {
+    struct ft_log_segment base; /* 'bytes' is where its last block ends in the file. */
+    bool on_disk;
+    bool damage_known; /* Recovery has read it whole. */
+    bool salt_known;
+    uint64_t salt;
+};
+
+struct ft_store_disk_cursor {
+    struct ft_disk_file *file; /* NULL: to be written anew. */
+    uint64_t generation;
+    unsigned stable; /* The slot that is known to be on disk. */
+};
+
+struct ft_store_disk_log {
+    struct ft_log base;
+    struct ft_disk *disk;
+    uint64_t segment_bytes;
+    /* Writer. */
+    struct ft_disk_file *head_file;
+    bool head_failed; /* A write into it failed: nothing is appended to it any more. */
+    bool dir_dirty;   /* The head's name may not be on disk yet. */
+    uint64_t head_previous;
+    uint64_t salt;
+    uint64_t next_number;
+    struct ft_store_disk_segment *spare; /* For the pending segment, so that it always can be. */
+    uint64_t doomed[FT_STORE_DOOMED_MAX];
+    size_t n_doomed;
+    /* Guarded by base.lock. */
+    struct ft_store_tail tail;
+    uint64_t unsynced_bytes; /* Of the frames behind base.durable. */
+};
+
+extern const struct ft_log_home ft_store_disk_home;
+
+static inline struct ft_store_disk_log *ft_store_disk_of(struct ft_log *log)
+{
+    return (struct ft_store_disk_log *)log;
+}
+
+static inline struct ft_store_disk_segment *ft_store_disk_segment_of(struct ft_log_segment *segment)
+{
+    return (struct ft_store_disk_segment *)segment;
+}
+
+/* disk_log.c */
+/* Writes the head's blocks, which are in the tail, to a file of its own and syncs it. */
+FT_MUST_USE ft_err ft_store_disk_write_pending(struct ft_store_disk_log *disk);
+/* Removes a segment's file.  What cannot be removed is found again at the next start. */
+void ft_store_disk_remove_segment(struct ft_store_disk_log *disk, uint64_t number);
+
+/* disk_read.c */
+ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
+                          struct ft_block *ret_block);
+void ft_store_disk_reader_close(struct ft_log_reader *reader);
+void ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment,
+                              ft_store_block_fn *fn, void *ctx);
+
+/* disk_cursor.c */
+ft_err ft_store_disk_cursor_create(struct ft_log *log, struct ft_log_cursor *cursor);
+ft_err ft_store_disk_cursor_store(struct ft_log *log, struct ft_log_cursor *cursor,
+                                  uint64_t position, bool durable);
+ft_err ft_store_disk_cursor_remove(struct ft_log *log, struct ft_log_cursor *cursor);
+void ft_store_disk_cursor_close(struct ft_store_disk_log *disk, struct ft_log_cursor *cursor);
+/* Reads "cursor-NAME".  FT_E_CORRUPT when neither slot is whole. */
+FT_MUST_USE ft_err ft_store_disk_cursor_read(struct ft_disk *disk, const char *name,
+                                             struct ft_store_slot *ret_slot);
+
+/* disk_recover.c */
+FT_MUST_USE ft_err ft_store_disk_recover(struct ft_store_disk_log *disk,
+                                         ft_log_damage_fn *on_damage, void *on_damage_ctx);
+
+#endif

@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finds the log on disk again.
+ *
+ * Each block says up to where the log was durable when it was written, so the highest of these
+ * positions divides what is on disk for certain from what perhaps only the page cache holds: a
+ * process that was killed may have left blocks that look whole and whose write the disk refused.
+ * Those are read into memory and written again to a new segment, by the very code that does so
+ * after a failed sync.  On the same way small segments at the end, left by many restarts, become
+ * one.
+ *
+ * Where two segments hold the same position, the one with the higher number counts: it was written
+ * because the other one failed.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "store/inspect.h"
+
+#define SEGMENT_BYTES_DEFAULT (UINT64_C(64) << 20)
+#define SEGMENT_BYTES_MIN     UINT64_C(4096)
+/* The share of bytes_max that one segment may take: so much is dropped at once. */
+#define SEGMENT_SHARE 8
+/* Segments at the end that are together smaller than this become one. */
+#define COMPACT_BYTES_MAX (UINT64_C(1) << 20)
+
+struct recovery {
+    struct ft_store_disk_log *disk;
+    ft_log_damage_fn *on_damage;
+    void *on_damage_ctx;
+    struct ft_store_candidate *candidates; /* By number. */
+    size_t n;
+    size_t n_allocated;
+    uint64_t number_max;
+    uint64_t position_max; /* No position up to here is used again. */
+    uint64_t *leftovers;   /* Numbers of files "new-…". */
+    size_t n_leftovers;
+    size_t n_leftovers_allocated;
+    ft_err err;
+};
+
+static ft_err recover(struct recovery *recovery);
+static void find_file(void *ctx, const char *name, uint64_t size);
+static void find_cursor(void *ctx, const char *name, uint64_t size);
+static ft_err inspect_all(struct recovery *recovery);
+static void set_limits(struct recovery *recovery);
+static ft_err choose_split(struct recovery *recovery, uint64_t *ret_split);
+static ft_err sync_in_place(struct recovery *recovery, uint64_t split);
+static ft_err build(struct recovery *recovery, uint64_t split);
+static ft_err add_segment(struct recovery *recovery, const struct ft_store_candidate *candidate,
+                          const struct ft_log_segment *blocks);
+static ft_err add_pending(struct recovery *recovery);
+static void clean_up(struct recovery *recovery, uint64_t split);
+static void report_all(struct recovery *recovery);
+static void hold_cursors(struct ft_store_disk_log *disk);
+
+ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *options,
+                        ft_log_damage_fn *on_damage, void *on_damage_ctx, struct ft_log **ret_log)
+{
+    if (options->bytes_max == 0) {
+        return FT_E_RANGE;
+    }
+    struct ft_store_disk_log *own = calloc(1, sizeof *own);
+    if (own == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    ft_store_init(&own->base, &ft_store_disk_home, options);
+    own->disk = disk;
+    own->salt = ft_random_u64(ft_random_system());
+    uint64_t bytes = options->segment_bytes != 0 ? options->segment_bytes : SEGMENT_BYTES_DEFAULT;
+    uint64_t share = options->bytes_max / SEGMENT_SHARE;
+    bytes = bytes < share ? bytes : share;
+    own->segment_bytes = bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN;
+    ft_err err = ft_store_disk_recover(own, on_damage, on_damage_ctx);
+    if (err != FT_OK) {
+        ft_log_destroy(&own->base);
+        return err;
+    }
+    *ret_log = &own->base;
+    return FT_OK;
+}
+
+ft_err ft_store_disk_recover(struct ft_store_disk_log *disk, ft_log_damage_fn *on_damage,
+                             void *on_damage_ctx)
+{
+    struct recovery recovery = {
+        .disk = disk, .on_damage = on_damage, .on_damage_ctx = on_damage_ctx};
+    ft_err err = recover(&recovery);
+    for (size_t i = 0; i < recovery.n; i++) {
+        ft_store_candidate_deinit(&recovery.candidates[i]);
+    }
+    free(recovery.candidates);
+    free(recovery.leftovers);
+    return err;
+}
+
+static ft_err recover(struct recovery *recovery)
+{
+    struct ft_store_disk_log *disk = recovery->disk;
+    struct ft_log *log = &disk->base;
+    FT_TRY(disk->disk->ops->list(disk->disk, find_file, recovery));
+    FT_TRY(recovery->err);
+    FT_TRY(disk->disk->ops->list(disk->disk, find_cursor, recovery));
+    FT_TRY(inspect_all(recovery));
+    set_limits(recovery);
+    uint64_t split;
+    FT_TRY(choose_split(recovery, &split));
+    disk->next_number = recovery->number_max;
+    FT_TRY(build(recovery, split));
+
+    ft_mutex_lock(&log->lock);
+    struct ft_log_segment *newest = log->n_segments > 0 ? log->segments[log->n_segments - 1] : NULL;
+    if (newest != NULL && newest->last > recovery->position_max) {
+        recovery->position_max = newest->last;
+    }
+    log->next_position = recovery->position_max + 1;
+    log->last = newest != NULL ? newest->last : recovery->position_max;
+    bool pending = newest != NULL && newest == log->head;
+    log->durable = pending ? newest->first - 1 : log->last;
+    disk->unsynced_bytes = pending ? newest->bytes - FT_STORE_SEGMENT_HEADER_SIZE : 0;
+    ft_mutex_unlock(&log->lock);
+
+    report_all(recovery);
+    ft_err err = pending ? ft_store_disk_write_pending(disk) : FT_OK;
+    if (err == FT_OK) {
+        clean_up(recovery, split);
+    }
+    ft_err_ignore(err, "the blocks are in memory, and the next append or sync tries again");
+    hold_cursors(disk);
+    return FT_OK;
+}
+
+static void *grow(void *items, size_t n, size_t *n_allocated, size_t item_size)
+{
+    if (n < *n_allocated) {
+        return items;
+    }
+    size_t n_more = *n_allocated != 0 ? *n_allocated * 2 : 16;
+    void *more = realloc(items, n_more * item_size);
+    if (more != NULL) {
+        *n_allocated = n_more;
+    }
+    return more;
+}
+
+static void find_file(void *ctx, const char *name, uint64_t size)
+{
+    struct recovery *recovery = ctx;
+    uint64_t number;
+    if (ft_store_parse_name(name, "new-", &number)) {
+        uint64_t *more = grow(recovery->leftovers, recovery->n_leftovers,
+                              &recovery->n_leftovers_allocated, sizeof *more);
+        if (more == NULL) {
+            recovery->err = ft_err_from_errno(ENOMEM);
+            return;
+        }
+        recovery->leftovers = more;
+        recovery->leftovers[recovery->n_leftovers++] = number;
+    } else if (ft_store_parse_name(name, "seg-", &number)) {
+        struct ft_store_candidate *more =
+            grow(recovery->candidates, recovery->n, &recovery->n_allocated, sizeof *more);
+        if (more == NULL) {
+            recovery->err = ft_err_from_errno(ENOMEM);
+            return;
+        }
+        recovery->candidates = more;
+        recovery->candidates[recovery->n++] =
+            (struct ft_store_candidate){.number = number, .size = size};
+    } else {
+        return;
+    }
+    if (number > recovery->number_max) {
+        recovery->number_max = number;
+    }
+}
+
+static void report(struct recovery *recovery, const struct ft_log_damage *damage)
+{
+    struct ft_log *log = &recovery->disk->base;
+    ft_mutex_lock(&log->lock);
+    log->counters.damaged_parts++;
+    ft_mutex_unlock(&log->lock);
+    if (recovery->on_damage != NULL) {
+        recovery->on_damage(recovery->on_damage_ctx, damage);
+    }
+}
+
+/* A cursor holds its blocks back from the start, also before its reader is opened. */
+static void find_cursor(void *ctx, const char *name, uint64_t size)
+{
+    static const char prefix[] = "cursor-";
+    struct recovery *recovery = ctx;
+    struct ft_log *log = &recovery->disk->base;
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0 ||
+        !ft_store_reader_name_valid(name + sizeof prefix - 1)) {
+        return;
+    }
+    name += sizeof prefix - 1;
+    struct ft_store_slot slot = {0};
+    if (ft_store_disk_cursor_read(recovery->disk->disk, name, &slot) != FT_OK) {
+        struct ft_log_damage damage = {.size = size, .what = "bad cursor"};
+        ft_store_cursor_name(name, damage.file);
+        report(recovery, &damage);
+        slot = (struct ft_store_slot){0};
+    }
+    if (slot.confirmed > recovery->position_max) {
+        recovery->position_max = slot.confirmed;
+    }
+    struct ft_store_disk_cursor *own = calloc(1, sizeof *own);
+    ft_mutex_lock(&log->lock);
+    struct ft_log_cursor *cursor = ft_store_add_cursor_locked(log, name);
+    if (cursor != NULL && own != NULL) {
+        own->generation = slot.generation;
+        cursor->confirmed = slot.confirmed;
+        cursor->home_own = own;
+    } else if (slot.confirmed < log->held_floor) {
+        log->held_floor = slot.confirmed;
+    }
+    ft_mutex_unlock(&log->lock);
+    if (cursor == NULL) {
+        free(own);
+    }
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct ft_store_candidate *left = a;
+    const struct ft_store_candidate *right = b;
+    return left->number < right->number ? -1 : left->number > right->number ? 1 : 0;
+}
+
+static ft_err inspect_all(struct recovery *recovery)
+{
+    if (recovery->n > 0) {
+        qsort(recovery->candidates, recovery->n, sizeof(struct ft_store_candidate), by_number);
+    }
+    /* What may become one segment is read block by block. */
+    size_t small_from = recovery->n;
+    uint64_t bytes = 0;
+    while (small_from > 0) {
+        bytes += recovery->candidates[small_from - 1].size;
+        if (bytes > COMPACT_BYTES_MAX) {
+            break;
+        }
+        small_from--;
+    }
+    for (size_t i = 0; i < recovery->n; i++) {
+        struct ft_store_candidate *candidate = &recovery->candidates[i];
+        FT_TRY(ft_store_inspect(recovery->disk->disk, i >= small_from, candidate));
+        if (!candidate->foreign && candidate->blocks.first > 0 &&
+            candidate->blocks.first - 1 > recovery->position_max) {
+            recovery->position_max = candidate->blocks.first - 1;
+        }
+        if (!candidate->foreign && candidate->blocks.last > recovery->position_max) {
+            recovery->position_max = candidate->blocks.last;
+        }
+    }
+    return FT_OK;
+}
+
+static bool usable(const struct ft_store_candidate *candidate)
+{
+    return !candidate->foreign && candidate->blocks.n_blocks > 0;
+}
+
+static void set_limits(struct recovery *recovery)
+{
+    uint64_t limit = UINT64_MAX;
+    for (size_t i = recovery->n; i-- > 0;) {
+        struct ft_store_candidate *candidate = &recovery->candidates[i];
+        candidate->limit = limit;
+        if (usable(candidate) && candidate->blocks.first < limit) {
+            limit = candidate->blocks.first;
+        }
+    }
+}
+
+/* Blocks from '*ret_split' on are written again. */
+static ft_err choose_split(struct recovery *recovery, uint64_t *ret_split)
+{
+    uint64_t durable = 0;
+    for (size_t i = 0; i < recovery->n; i++) {
+        const struct ft_store_candidate *candidate = &recovery->candidates[i];
+        if (!candidate->foreign && candidate->durable > durable) {
+            durable = candidate->durable;
+        }
+    }
+    uint64_t split = durable + 1;
+    /* A run of small segments at the end, if there is more than one. */
+    uint64_t bytes = 0;
+    size_t n_small = 0;
+    uint64_t small_first = split;
+    for (size_t i = recovery->n; i-- > 0;) {
+        const struct ft_store_candidate *candidate = &recovery->candidates[i];
+        bytes += candidate->size;
+        if (bytes > COMPACT_BYTES_MAX || candidate->io_error || candidate->foreign) {
+            break;
+        }
+        if (usable(candidate)) {
+            n_small++;
+            small_first =
+                candidate->blocks.first < small_first ? candidate->blocks.first : small_first;
+        }
+    }
+    if (n_small > 1) {
+        split = small_first;
+    }
+    /* Only damage can make more uncertain than the writer ever left: that is synced in place. */
+    uint64_t tail_bytes = 0;
+    for (size_t i = 0; i < recovery->n; i++) {
+        const struct ft_store_candidate *candidate = &recovery->candidates[i];
+        if (usable(candidate) && candidate->blocks.last >= split) {
+            struct ft_log_segment kept;
+            uint64_t more;
+            FT_TRY(ft_store_split(recovery->disk->disk, candidate, split, &kept, NULL, &more));
+            tail_bytes += more;
+        }
+    }
+    if (tail_bytes > FT_STORE_UNSYNCED_MAX + 2 * FT_LOG_BLOCK_SIZE_MAX) {
+        FT_TRY(sync_in_place(recovery, split));
+        split = UINT64_MAX;
+    }
+    *ret_split = split;
+    return FT_OK;
+}
+
+static ft_err sync_in_place(struct recovery *recovery, uint64_t split)
+{
+    struct ft_disk *disk = recovery->disk->disk;
+    for (size_t i = 0; i < recovery->n; i++) {
+        const struct ft_store_candidate *candidate = &recovery->candidates[i];
+        if (!usable(candidate) || candidate->blocks.last < split) {
+            continue;
+        }
+        char name[FT_DISK_NAME_SIZE];
+        ft_store_segment_name(candidate->number, name);
+        struct ft_disk_file *file;
+        FT_TRY(disk->ops->open(disk, name, false, &file));
+        ft_err err = disk->ops->sync(file);
+        disk->ops->close(file);
+        FT_TRY(err);
+    }
+    return disk->ops->sync_dir(disk);
+}
+
+static ft_err build(struct recovery *recovery, uint64_t split)
+{
+    struct ft_store_disk_log *disk = recovery->disk;
+    for (size_t i = 0; i < recovery->n; i++) {
+        const struct ft_store_candidate *candidate = &recovery->candidates[i];
+        if (!usable(candidate) || candidate->blocks.first >= candidate->limit) {
+            continue;
+        }
+        if (candidate->blocks.last < split && candidate->blocks.last < candidate->limit) {
+            FT_TRY(add_segment(recovery, candidate, &candidate->blocks));
+            continue;
+        }
+        struct ft_log_segment kept;
+        uint64_t tail_bytes;
+        FT_TRY(ft_store_split(disk->disk, candidate, split, &kept, &disk->tail, &tail_bytes));
+        if (kept.n_blocks > 0) {
+            FT_TRY(add_segment(recovery, candidate, &kept));
+        }
+    }
+    return disk->tail.n > 0 ? add_pending(recovery) : FT_OK;
+}
+
+static ft_err add_segment(struct recovery *recovery, const struct ft_store_candidate *candidate,
+                          const struct ft_log_segment *blocks)
+{
+    struct ft_log *log = &recovery->disk->base;
+    struct ft_store_disk_segment *segment = calloc(1, sizeof *segment);
+    if (segment == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    segment->base = *blocks;
+    segment->on_disk = true;
+    segment->damage_known = candidate->scanned;
+    segment->salt = candidate->salt;
+    segment->salt_known = candidate->salt_known;
+    ft_mutex_lock(&log->lock);
+    ft_err err = ft_store_reserve_segments_locked(log, 1);
+    if (err == FT_OK) {
+        ft_store_add_segment_locked(log, &segment->base);
+    }
+    ft_mutex_unlock(&log->lock);
+    if (err != FT_OK) {
+        free(segment);
+    }
+    return err;
+}
+
+/* The block was checked when it was loaded; it goes into a segment with another salt. */
+static void set_salt(struct ft_store_buf *buf, uint64_t salt)
+{
+    struct ft_store_block_header header;
+    bool whole = ft_store_decode_block_header(buf->frame, NULL, &header);
+    assert(whole);
+    (void)whole;
+    header.salt = salt;
+    ft_store_encode_block(&header, buf->frame);
+}
+
+static ft_err add_pending(struct recovery *recovery)
+{
+    struct ft_store_disk_log *disk = recovery->disk;
+    struct ft_log *log = &disk->base;
+    struct ft_store_disk_segment *segment = calloc(1, sizeof *segment);
+    if (segment == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    struct ft_log_segment *base = &segment->base;
+    base->number = ++disk->next_number;
+    base->bytes = FT_STORE_SEGMENT_HEADER_SIZE;
+    ft_mutex_lock(&log->lock);
+    for (size_t i = 0; i < disk->tail.n; i++) {
+        struct ft_store_buf *buf = ft_store_tail_at(&disk->tail, i);
+        set_salt(buf, disk->salt);
+        if (i == 0) {
+            base->first = buf->position;
+            base->first_time_ns = buf->info.time_ns;
+        }
+        base->last = buf->position;
+        base->n_blocks++;
+        base->n_events += buf->info.n_events;
+        base->bytes += buf->frame_size;
+    }
+    ft_err err = ft_store_reserve_segments_locked(log, 1);
+    if (err == FT_OK) {
+        ft_store_add_segment_locked(log, base);
+        log->head = base;
+    }
+    ft_mutex_unlock(&log->lock);
+    if (err != FT_OK) {
+        free(segment);
+    }
+    return err;
+}
+
+/*
+ * Removes what holds nothing that is not elsewhere, and gives back what was reserved for files
+ * that were being written.  What could not be read is left for a better day.
+ */
+static void clean_up(struct recovery *recovery, uint64_t split)
+{
+    struct ft_store_disk_log *disk = recovery->disk;
+    const struct ft_disk_ops *ops = disk->disk->ops;
+    char name[FT_DISK_NAME_SIZE];
+    for (size_t i = 0; i < recovery->n_leftovers; i++) {
+        ft_store_new_name(recovery->leftovers[i], name);
+        ft_err_ignore(ops->remove(disk->disk, name), "the next start tries again");
+    }
+    for (size_t i = 0; i < recovery->n; i++) {
+        const struct ft_store_candidate *candidate = &recovery->candidates[i];
+        if (candidate->foreign || candidate->io_error) {
+            continue;
+        }
+        uint64_t least = FT_STORE_SEGMENT_HEADER_SIZE + FT_STORE_BLOCK_HEADER_SIZE;
+        bool empty = !usable(candidate) && (candidate->header_known || candidate->size < least);
+        bool superseded = usable(candidate) && (candidate->blocks.first >= candidate->limit ||
+                                                candidate->blocks.first >= split);
+        if (empty || superseded) {
+            ft_store_disk_remove_segment(disk, candidate->number);
+        } else if (usable(candidate) && !candidate->sealed) {
+            ft_store_segment_name(candidate->number, name);
+            struct ft_disk_file *file;
+            if (ops->open(disk->disk, name, false, &file) == FT_OK) {
+                ft_err_ignore(ops->truncate(file, candidate->size), "only space is lost");
+                ops->close(file);
+            }
+        }
+    }
+}
+
+/* Positions between the blocks before and behind a damaged part that are nowhere else. */
+static bool measure(const struct recovery *recovery, size_t i, const struct ft_store_damage *part,
+                    uint64_t *ret_lost)
+{
+    const struct ft_store_candidate *candidate = &recovery->candidates[i];
+    *ret_lost = 0;
+    uint64_t before = part->before;
+    if (before == FT_STORE_NO_BLOCK_BEHIND) {
+        /* The next segment's header says how far the log had come. */
+        while (++i < recovery->n && !usable(&recovery->candidates[i])) {
+        }
+        if (i == recovery->n || part->after == 0 || recovery->candidates[i].previous == 0) {
+            return true;
+        }
+        before = recovery->candidates[i].previous + 1;
+        if (before <= part->after + 1) {
+            return false;
+        }
+    }
+    before = before < candidate->limit ? before : candidate->limit;
+    if (part->after > 0 && before > part->after + 1) {
+        *ret_lost = before - part->after - 1;
+    }
+    /* Superseded: what was damaged here is whole elsewhere. */
+    return part->after + 1 < candidate->limit;
+}
+
+static void report_all(struct recovery *recovery)
+{
+    uint64_t last = 0;
+    for (size_t i = 0; i < recovery->n; i++) {
+        const struct ft_store_candidate *candidate = &recovery->candidates[i];
+        struct ft_log_damage damage = {0};
+        ft_store_segment_name(candidate->number, damage.file);
+        if (usable(candidate) && last > 0 && candidate->previous > last) {
+            damage.blocks_lost = candidate->previous - last;
+            damage.what = "blocks before it are missing";
+            report(recovery, &damage);
+        }
+        size_t n = candidate->damages != NULL ? candidate->damages->n : 0;
+        for (size_t k = 0; k < n; k++) {
+            const struct ft_store_damage *part = &candidate->damages->parts[k];
+            if (measure(recovery, i, part, &damage.blocks_lost)) {
+                damage.offset = part->offset;
+                damage.size = part->size;
+                damage.what = part->what;
+                report(recovery, &damage);
+                if (part->before == FT_STORE_NO_BLOCK_BEHIND && last > 0) {
+                    last = part->after + damage.blocks_lost;
+                }
+            }
+        }
+        if (usable(candidate) && candidate->blocks.last > last) {
+            last = candidate->blocks.last < candidate->limit ? candidate->blocks.last
+                                                             : candidate->limit - 1;
+        }
+    }
+}
+
+/*
+ * Each place is written again and synced before it lets anything go: what the page cache shows of
+ * it need not be on disk.
+ */
+static void hold_cursors(struct ft_store_disk_log *disk)
+{
+    struct ft_log *log = &disk->base;
+    for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
+        ft_mutex_lock(&log->lock);
+        struct ft_log_cursor *cursor = &log->cursors[i];
+        bool used = cursor->name[0] != '\0';
+        uint64_t confirmed = cursor->confirmed;
+        ft_mutex_unlock(&log->lock);
+        if (!used) {
+            continue;
+        }
+        ft_err err = ft_store_disk_cursor_store(log, cursor, confirmed, true);
+        ft_mutex_lock(&log->lock);
+        cursor->held = err == FT_OK ? confirmed : 0;
+        ft_mutex_unlock(&log->lock);
+        ft_err_ignore(err, "until it can be written it holds everything back");
+    }
+    ft_store_free_confirmed(log);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/inspect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static ft_err inspect_file(struct ft_disk_file *file, bool must_scan,
+                           struct ft_store_candidate *candidate);
+static ft_err read_header(struct ft_disk_file *file, struct ft_store_candidate *candidate);
+static void read_trailer(struct ft_disk_file *file, struct ft_store_candidate *candidate);
+static ft_err scan_blocks(struct ft_disk_file *file, struct ft_store_candidate *candidate);
+static ft_err scan_block(struct ft_disk_file *file, const struct ft_store_block_header *header,
+                         uint64_t offset, uint8_t *frame, struct ft_store_candidate *candidate,
+                         uint64_t *position);
+static ft_err add_damage(struct ft_store_candidate *candidate, struct ft_store_damage part);
+static void count_block(struct ft_log_segment *blocks, const struct ft_store_block_header *header,
+                        uint64_t end);
+static ft_err split_blocks(struct ft_disk_file *file, const struct ft_store_candidate *candidate,
+                           uint64_t split, struct ft_log_segment *kept, struct ft_store_tail *tail,
+                           uint64_t *tail_bytes);
+static ft_err add_to_tail(struct ft_disk_file *file, uint64_t offset,
+                          const struct ft_store_block_header *header, struct ft_store_tail *tail);
+
+ft_err ft_store_inspect(struct ft_disk *disk, bool must_scan, struct ft_store_candidate *candidate)
+{
+    char name[FT_DISK_NAME_SIZE];
+    ft_store_segment_name(candidate->number, name);
+    struct ft_disk_file *file;
+    ft_err err = disk->ops->open(disk, name, false, &file);
+    if (err != FT_OK) {
+        candidate->io_error = true;
+        return add_damage(candidate, (struct ft_store_damage){.size = candidate->size,
+                                                              .before = FT_STORE_NO_BLOCK_BEHIND,
+                                                              .what = "cannot be opened"});
+    }
+    err = inspect_file(file, must_scan, candidate);
+    disk->ops->close(file);
+    return err;
+}
+
+void ft_store_candidate_deinit(struct ft_store_candidate *candidate)
+{
+    free(candidate->damages);
+    candidate->damages = NULL;
+}
+
+ft_err ft_store_split(struct ft_disk *disk, const struct ft_store_candidate *candidate,
+                      uint64_t split, struct ft_log_segment *ret_kept, struct ft_store_tail *tail,
+                      uint64_t *ret_tail_bytes)
+{
+    char name[FT_DISK_NAME_SIZE];
+    ft_store_segment_name(candidate->number, name);
+    struct ft_disk_file *file;
+    FT_TRY(disk->ops->open(disk, name, false, &file));
+    *ret_kept =
+        (struct ft_log_segment){.number = candidate->number, .bytes = FT_STORE_SEGMENT_HEADER_SIZE};
+    *ret_tail_bytes = 0;
+    ft_err err = split_blocks(file, candidate, split, ret_kept, tail, ret_tail_bytes);
+    disk->ops->close(file);
+    return err;
+}
+
+static ft_err inspect_file(struct ft_disk_file *file, bool must_scan,
+                           struct ft_store_candidate *candidate)
+{
+    FT_TRY(read_header(file, candidate));
+    if (candidate->foreign) {
+        return add_damage(candidate, (struct ft_store_damage){.size = candidate->size,
+                                                              .before = FT_STORE_NO_BLOCK_BEHIND,
+                                                              .what = "not what its name says"});
+    }
+    read_trailer(file, candidate);
+    if (candidate->sealed && !must_scan) {
+        return FT_OK;
+    }
+    return scan_blocks(file, candidate);
+}
+
+static ft_err read_header(struct ft_disk_file *file, struct ft_store_candidate *candidate)
+{
+    uint8_t bytes[FT_STORE_SEGMENT_HEADER_SIZE];
+    struct ft_store_segment_header header;
+    uint32_t version = 0;
+    size_t size = 0;
+    ft_err err = file->disk->ops->read_at(file, 0, bytes, sizeof bytes, &size);
+    candidate->io_error = err != FT_OK;
+    if (err != FT_OK || size < sizeof bytes ||
+        !ft_store_decode_segment_header(bytes, &header, &version)) {
+        /* A file of this size holds no block: a crash came between its name and its header. */
+        if (candidate->size < FT_STORE_SEGMENT_HEADER_SIZE + FT_STORE_BLOCK_HEADER_SIZE) {
+            return FT_OK;
+        }
+        return add_damage(candidate, (struct ft_store_damage){.size = sizeof bytes,
+                                                              .before = 1,
+                                                              .what = "bad segment header"});
+    }
+    if (version != 1) {
+        return FT_E_UNSUPPORTED;
+    }
+    candidate->foreign = header.number != candidate->number;
+    candidate->header_known = true;
+    candidate->salt_known = true;
+    candidate->salt = header.salt;
+    candidate->previous = header.previous;
+    candidate->blocks = (struct ft_log_segment){.number = candidate->number,
+                                                .first = header.first,
+                                                .last = header.first - 1,
+                                                .bytes = FT_STORE_SEGMENT_HEADER_SIZE};
+    return FT_OK;
+}
+
+static void read_trailer(struct ft_disk_file *file, struct ft_store_candidate *candidate)
+{
+    uint8_t bytes[FT_STORE_TRAILER_SIZE];
+    struct ft_store_trailer trailer;
+    size_t size = 0;
+    if (candidate->size < FT_STORE_SEGMENT_HEADER_SIZE + FT_STORE_TRAILER_SIZE) {
+        return;
+    }
+    uint64_t offset = candidate->size - FT_STORE_TRAILER_SIZE;
+    if (file->disk->ops->read_at(file, offset, bytes, sizeof bytes, &size) != FT_OK ||
+        size < sizeof bytes || !ft_store_decode_trailer(bytes, &trailer) ||
+        trailer.offset != offset || trailer.number != candidate->number ||
+        (candidate->header_known && trailer.salt != candidate->salt)) {
+        return;
+    }
+    candidate->sealed = true;
+    candidate->salt_known = true;
+    candidate->salt = trailer.salt;
+    candidate->previous = trailer.previous;
+    candidate->durable = trailer.last;
+    candidate->blocks = (struct ft_log_segment){.number = candidate->number,
+                                                .first = trailer.first,
+                                                .last = trailer.last,
+                                                .n_blocks = trailer.n_blocks,
+                                                .n_events = trailer.n_events,
+                                                .bytes = offset,
+                                                .first_time_ns = trailer.first_time_ns};
+}
+
+static ft_err scan_blocks(struct ft_disk_file *file, struct ft_store_candidate *candidate)
+{
+    uint64_t end = candidate->sealed ? candidate->blocks.bytes : candidate->size;
+    uint64_t position = candidate->blocks.first > 0 ? candidate->blocks.first - 1 : 0;
+    candidate->blocks = (struct ft_log_segment){.number = candidate->number,
+                                                .first = position + 1,
+                                                .last = position,
+                                                .bytes = FT_STORE_SEGMENT_HEADER_SIZE};
+    candidate->scanned = true;
+    uint8_t *frame = malloc(ft_store_frame_size(FT_LOG_BLOCK_SIZE_MAX));
+    if (frame == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    struct ft_store_scan scan;
+    ft_store_scan_init(&scan, file, FT_STORE_SEGMENT_HEADER_SIZE, end,
+                       candidate->salt_known ? &candidate->salt : NULL);
+    scan.skip_io_errors = true;
+    struct ft_store_block_header header;
+    uint64_t offset;
+    ft_err err;
+    while ((err = ft_store_scan_next(&scan, &header, &offset)) == FT_OK) {
+        if (scan.skipped > 0) {
+            err = add_damage(candidate, (struct ft_store_damage){.offset = offset - scan.skipped,
+                                                                 .size = scan.skipped,
+                                                                 .after = position,
+                                                                 .before = header.position,
+                                                                 .what = "bad block header"});
+        }
+        if (err == FT_OK) {
+            err = scan_block(file, &header, offset, frame, candidate, &position);
+        }
+        if (err != FT_OK) {
+            break;
+        }
+    }
+    if (err == FT_E_END) {
+        err = FT_OK;
+        if (scan.skipped_content) {
+            err = add_damage(candidate, (struct ft_store_damage){.offset = end - scan.skipped,
+                                                                 .size = scan.skipped,
+                                                                 .after = position,
+                                                                 .before = FT_STORE_NO_BLOCK_BEHIND,
+                                                                 .what = "cut short"});
+        }
+    }
+    candidate->io_error = candidate->io_error || scan.had_io_error;
+    candidate->salt = scan.salt;
+    candidate->salt_known = scan.salt_known;
+    ft_store_scan_deinit(&scan);
+    free(frame);
+    return err;
+}
+
+/* '*position' is that of the last block seen, whole or not. */
+static ft_err scan_block(struct ft_disk_file *file, const struct ft_store_block_header *header,
+                         uint64_t offset, uint8_t *frame, struct ft_store_candidate *candidate,
+                         uint64_t *position)
+{
+    size_t frame_size = ft_store_frame_size(header->size);
+    struct ft_store_damage part = {
+        .offset = offset, .size = frame_size, .after = *position, .before = header->position + 1};
+    if (candidate->blocks.n_blocks > 0 && header->position <= *position) {
+        part.after = header->position;
+        part.what = "out of order";
+        return add_damage(candidate, part);
+    }
+    *position = header->position;
+    ft_err err = ft_store_load_block(file, offset, header, frame);
+    if (err != FT_OK) {
+        candidate->io_error = candidate->io_error || err != FT_E_CORRUPT;
+        part.what = err == FT_E_CORRUPT ? "bad checksum" : "unreadable";
+        return add_damage(candidate, part);
+    }
+    if (header->durable > candidate->durable) {
+        candidate->durable = header->durable;
+    }
+    count_block(&candidate->blocks, header, offset + frame_size);
+    return FT_OK;
+}
+
+static ft_err add_damage(struct ft_store_candidate *candidate, struct ft_store_damage part)
+{
+    if (candidate->damages == NULL) {
+        candidate->damages = calloc(1, sizeof *candidate->damages);
+        if (candidate->damages == NULL) {
+            return ft_err_from_errno(ENOMEM);
+        }
+    }
+    struct ft_store_damages *damages = candidate->damages;
+    if (damages->n < FT_STORE_DAMAGES_MAX) {
+        damages->parts[damages->n++] = part;
+        return FT_OK;
+    }
+    struct ft_store_damage *last = &damages->parts[FT_STORE_DAMAGES_MAX - 1];
+    last->size = part.offset + part.size - last->offset;
+    last->before = part.before;
+    last->what = "many damaged blocks";
+    return FT_OK;
+}
+
+static void count_block(struct ft_log_segment *blocks, const struct ft_store_block_header *header,
+                        uint64_t end)
+{
+    if (blocks->n_blocks == 0) {
+        blocks->first = header->position;
+        blocks->first_time_ns = header->info.time_ns;
+    }
+    blocks->last = header->position;
+    blocks->n_blocks++;
+    blocks->n_events += header->info.n_events;
+    blocks->bytes = end;
+}
+
+static ft_err split_blocks(struct ft_disk_file *file, const struct ft_store_candidate *candidate,
+                           uint64_t split, struct ft_log_segment *kept, struct ft_store_tail *tail,
+                           uint64_t *tail_bytes)
+{
+    struct ft_store_scan scan;
+    ft_store_scan_init(&scan, file, FT_STORE_SEGMENT_HEADER_SIZE, candidate->blocks.bytes,
+                       candidate->salt_known ? &candidate->salt : NULL);
+    scan.skip_io_errors = true;
+    struct ft_store_block_header header;
+    uint64_t offset;
+    uint64_t position = 0;
+    ft_err err;
+    while ((err = ft_store_scan_next(&scan, &header, &offset)) == FT_OK) {
+        if (header.position <= position || header.position >= candidate->limit) {
+            continue;
+        }
+        position = header.position;
+        if (position < split) {
+            count_block(kept, &header, scan.offset);
+            continue;
+        }
+        *tail_bytes += ft_store_frame_size(header.size);
+        if (tail != NULL) {
+            err = add_to_tail(file, offset, &header, tail);
+            if (err == ft_err_from_errno(ENOMEM)) {
+                break;
+            }
+        }
+    }
+    ft_store_scan_deinit(&scan);
+    return err == FT_E_END ? FT_OK : err;
+}
+
+/* A block that is not whole was reported when the file was inspected. */
+static ft_err add_to_tail(struct ft_disk_file *file, uint64_t offset,
+                          const struct ft_store_block_header *header, struct ft_store_tail *tail)
+{
+    FT_TRY(ft_store_tail_reserve(tail));
+    struct ft_store_buf *buf = ft_store_buf_create(header->size);
+    if (buf == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    ft_err err = ft_store_load_block(file, offset, header, buf->frame);
+    if (err != FT_OK) {
+        ft_store_buf_unref(buf);
+        return err;
+    }
+    buf->info = header->info;
+    buf->position = header->position;
+    ft_store_tail_add(tail, buf);
+    return FT_OK;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a segment file holds, found out after a restart (disk_recover.c).
+ *
+ * Not for other folders.  Thread: owner only.
+ */
+#ifndef FT_STORE_INSPECT_H
+#define FT_STORE_INSPECT_H 1
+
+#include "store/disk_log.h"
+
+/* Damaged parts told apart in one file; what is behind them is counted into the last one. */
+#define FT_STORE_DAMAGES_MAX 64
+
+/* 'before' of a damaged part that no whole block follows. */
+#define FT_STORE_NO_BLOCK_BEHIND UINT64_MAX
+
+struct ft_store_damage {
+    uint64_t offset;
+    uint64_t size;
+    uint64_t after;  /* Position of the block before the part; 0: none or not known. */
+    uint64_t before; /* Position of the block behind it. */
+    const char *what;
+};
+
+struct ft_store_damages {
+    size_t n;
+    struct ft_store_damage parts[FT_STORE_DAMAGES_MAX];
+};
+
+/* One file "seg-…". */
+struct ft_store_candidate {
+    uint64_t number;
+    uint64_t size;
+    bool foreign;  /* It does not have the number that its name says: left alone. */
+    bool io_error; /* The disk could not read some of it. */
+    bool sealed;   /* Has a trailer: whole and durable. */
+    bool scanned;  /* Was read block by block. */
+    bool header_known;
+    bool salt_known;
+    uint64_t salt;
+    uint64_t previous; /* As the header says; 0 where not known. */
+    uint64_t durable;  /* The highest position that its blocks know to be durable. */
+    /* Its whole blocks; n_blocks 0: none. */
+    struct ft_log_segment blocks;
+    struct ft_store_damages *damages; /* NULL: none. */
+    uint64_t limit; /* Set by recovery: blocks from here on are newer elsewhere. */
+};
+
+/*
+ * Reads a file that was found: header and trailer, and every block where there is no trailer or
+ * 'must_scan' says so.  FT_E_UNSUPPORTED for another version's segment, -ENOMEM; all that is
+ * wrong with the content is in '*candidate'.
+ */
+FT_MUST_USE ft_err ft_store_inspect(struct ft_disk *disk, bool must_scan,
+                                    struct ft_store_candidate *candidate);
+void ft_store_candidate_deinit(struct ft_store_candidate *candidate);
+
+/*
+ * Walks the whole blocks again: those before 'split' are counted into '*ret_kept', those at
+ * 'split' or behind it and before the candidate's limit are added to 'tail'.  'tail' NULL: only
+ * '*ret_tail_bytes' is counted, from the headers.
+ */
+FT_MUST_USE ft_err ft_store_split(struct ft_disk *disk, const struct ft_store_candidate *candidate,
+                                  uint64_t split, struct ft_log_segment *ret_kept,
+                                  struct ft_store_tail *tail, uint64_t *ret_tail_bytes);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk in memory that fails, tears and forgets on demand, for tests and the simulation.
+ *
+ * What is written lies in a cache until the file is synced; names lie in a cache until the
+ * directory is.  A power cut throws the caches away, or keeps a random part of them: single
+ * sectors of files, single changes of the directory.  As on Linux, a sync that fails leaves the
+ * cache as it was but marks it clean, so that a second sync would succeed without having written
+ * anything; the second sync is counted as a breach.
+ *
+ * The same seed and the same calls give the same disk.
+ *
+ * Thread: any; one lock.
+ */
+#ifndef FT_TESTS_LIB_FAULT_DISK_H
+#define FT_TESTS_LIB_FAULT_DISK_H 1
+
+#include "base/disk.h"
+
+#define FT_FAULT_SECTOR ((size_t)512)
+
+enum ft_fault_op {
+    FT_FAULT_OPEN,
+    FT_FAULT_WRITE,
+    FT_FAULT_READ,
+    FT_FAULT_SYNC,
+    FT_FAULT_TRUNCATE,
+    FT_FAULT_ALLOCATE,
+    FT_FAULT_REMOVE,
+    FT_FAULT_RENAME,
+    FT_FAULT_SYNC_DIR,
+    FT_FAULT_LIST,
+    FT_FAULT_OP_N
+};
+
+enum ft_fault_cut {
+    FT_FAULT_KILL, /* The process dies, the caches live on. */
+    FT_FAULT_LOSE, /* Exactly what was synced is left. */
+    FT_FAULT_TEAR  /* And a random part of what was not. */
+};
+
+/* Aborts without memory.  Destroyed by ft_disk_destroy. */
+struct ft_disk *ft_fault_disk_create(uint64_t seed);
+/* The same content and state of the caches, with no file open and no fault planned. */
+struct ft_disk *ft_fault_disk_clone(struct ft_disk *disk);
+
+/*
+ * The calls of 'op' from the 'nth' from now on (1: the next), 'n_times' of them, fail with 'err'.
+ * A write that fails has written a random part.
+ */
+void ft_fault_disk_fail(struct ft_disk *disk, enum ft_fault_op op, uint64_t nth, uint64_t n_times,
+                        ft_err err);
+void ft_fault_disk_heal(struct ft_disk *disk);
+/* Calls of 'op' so far. */
+uint64_t ft_fault_disk_calls(struct ft_disk *disk, enum ft_fault_op op);
+
+/* Writes and allocations that make the files larger than this together fail with -ENOSPC. */
+void ft_fault_disk_set_capacity(struct ft_disk *disk, uint64_t bytes);
+
+/*
+ * The power fails in the 'nth' call from now on that changes anything; a write is cut in the
+ * middle.  That call and all later ones fail with -EIO until ft_fault_disk_restart.
+ */
+void ft_fault_disk_stop_at(struct ft_disk *disk, uint64_t nth);
+bool ft_fault_disk_stopped(struct ft_disk *disk);
+/* Calls so far that change anything. */
+uint64_t ft_fault_disk_changes(struct ft_disk *disk);
+/* All files are closed.  Heals all planned faults. */
+void ft_fault_disk_restart(struct ft_disk *disk, enum ft_fault_cut cut);
+
+/* Syncs of a file whose sync has failed before: must stay 0. */
+uint64_t ft_fault_disk_breaches(struct ft_disk *disk);
+
+/* The content of a file, to be looked at and changed; NULL when there is none. */
+uint8_t *ft_fault_disk_content(struct ft_disk *disk, const char *name, size_t *ret_size);
+/* Makes or replaces a file, durably. */
+void ft_fault_disk_put(struct ft_disk *disk, const char *name, const void *data, size_t size);
+/* The n-th name in alphabetical order, or NULL. */
+const char *ft_fault_disk_name(struct ft_disk *disk, size_t n);
+
+#endif
