@@ -14,19 +14,15 @@ static struct ft_fake_kernel *of(struct ft_ct_kernel *kernel)
     return (struct ft_fake_kernel *)kernel;
 }
 
-static int64_t fake_mono(const struct ft_clock *clock)
+static const struct ft_fake_kernel *of_clock(const struct ft_clock *clock)
 {
-    return ((const struct ft_fake_kernel *)((const char *)clock -
-                                            offsetof(struct ft_fake_kernel, clock)))
-        ->mono_ns;
+    const void *fake = (const char *)clock - offsetof(struct ft_fake_kernel, clock);
+    return fake;
 }
 
-static int64_t fake_real(const struct ft_clock *clock)
-{
-    return ((const struct ft_fake_kernel *)((const char *)clock -
-                                            offsetof(struct ft_fake_kernel, clock)))
-        ->real_ns;
-}
+static int64_t fake_mono(const struct ft_clock *clock) { return of_clock(clock)->mono_ns; }
+
+static int64_t fake_real(const struct ft_clock *clock) { return of_clock(clock)->real_ns; }
 
 /* False when the kernel would keep the event to send it again. */
 static bool send_event(struct ft_fake_kernel *fake, unsigned group, const void *data, size_t size)
