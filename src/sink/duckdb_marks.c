@@ -54,12 +54,12 @@ ft_err ft_marks_load(struct ft_marks *marks, duckdb_connection connection,
     return err;
 }
 
-ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_uuid *agent_id,
-                     const struct ft_uuid *instance_id, uint64_t seq, int64_t time_ns,
-                     bool *ret_is_new)
+ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_row *row, bool *ret_is_new)
 {
+    uint64_t seq = row->event.seq;
+    int64_t time_ns = row->event.time_ns;
     struct ft_mark *mark;
-    FT_TRY(find_or_add(marks, agent_id, instance_id, &mark));
+    FT_TRY(find_or_add(marks, &row->agent_id, &row->instance_id, &mark));
     if (seq != 0 && seq <= mark->seq) {
         *ret_is_new = false;
         return FT_OK;
@@ -77,13 +77,31 @@ ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_uuid *agent_id,
         marks->touched[marks->n_touched++] = (uint32_t)(mark - marks->marks);
         mark->first_ns = time_ns;
         mark->last_ns = time_ns;
+        mark->stored_ns = row->stored_ns;
     }
     mark->seq = seq != 0 ? seq : mark->seq;
     mark->n_events++;
     mark->first_ns = time_ns < mark->first_ns ? time_ns : mark->first_ns;
     mark->last_ns = time_ns > mark->last_ns ? time_ns : mark->last_ns;
+    mark->stored_ns = row->stored_ns > mark->stored_ns ? row->stored_ns : mark->stored_ns;
     *ret_is_new = true;
     return FT_OK;
+}
+
+static bool append_mark(duckdb_appender appender, const struct ft_mark *mark)
+{
+    duckdb_value values[] = {
+        ft_duckdb_uuid_value(&mark->agent_id), ft_duckdb_uuid_value(&mark->instance_id),
+        duckdb_create_uint64(mark->seq),       duckdb_create_uint64(mark->n_events),
+        ft_duckdb_time_value(mark->first_ns),  ft_duckdb_time_value(mark->last_ns),
+        ft_duckdb_time_value(mark->stored_ns),
+    };
+    bool good = true;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        good = good && duckdb_append_value(appender, values[i]) == DuckDBSuccess;
+        duckdb_destroy_value(&values[i]);
+    }
+    return good && duckdb_appender_end_row(appender) == DuckDBSuccess;
 }
 
 ft_err ft_marks_save(struct ft_marks *marks, duckdb_connection connection,
@@ -93,29 +111,14 @@ ft_err ft_marks_save(struct ft_marks *marks, duckdb_connection connection,
     if (marks->n_touched == 0) {
         return FT_OK;
     }
-    bool failed =
-        duckdb_appender_create(connection, NULL, "instance_marks", &appender) != DuckDBSuccess;
-    for (uint32_t i = 0; !failed && i < marks->n_touched; i++) {
-        const struct ft_mark *mark = &marks->marks[marks->touched[i]];
-        duckdb_value agent = ft_duckdb_uuid_value(&mark->agent_id);
-        duckdb_value instance = ft_duckdb_uuid_value(&mark->instance_id);
-        duckdb_value first = ft_duckdb_time_value(mark->first_ns);
-        duckdb_value last = ft_duckdb_time_value(mark->last_ns);
-        failed = duckdb_append_value(appender, agent) != DuckDBSuccess ||
-                 duckdb_append_value(appender, instance) != DuckDBSuccess ||
-                 duckdb_append_uint64(appender, mark->seq) != DuckDBSuccess ||
-                 duckdb_append_uint64(appender, mark->n_events) != DuckDBSuccess ||
-                 duckdb_append_value(appender, first) != DuckDBSuccess ||
-                 duckdb_append_value(appender, last) != DuckDBSuccess ||
-                 duckdb_appender_end_row(appender) != DuckDBSuccess;
-        duckdb_destroy_value(&agent);
-        duckdb_destroy_value(&instance);
-        duckdb_destroy_value(&first);
-        duckdb_destroy_value(&last);
+    bool good =
+        duckdb_appender_create(connection, NULL, "instance_marks", &appender) == DuckDBSuccess;
+    for (uint32_t i = 0; good && i < marks->n_touched; i++) {
+        good = append_mark(appender, &marks->marks[marks->touched[i]]);
     }
-    failed = failed || duckdb_appender_close(appender) != DuckDBSuccess;
+    good = good && duckdb_appender_close(appender) == DuckDBSuccess;
     ft_err err = FT_OK;
-    if (failed) {
+    if (!good) {
         err = ft_duckdb_refused(DUCKDB_ERROR_INVALID, "writing the marks",
                                 duckdb_appender_error(appender), reterr_diag);
     }
@@ -157,8 +160,8 @@ ft_err ft_marks_fold(struct ft_marks *marks, duckdb_connection connection, int64
     ft_err err = ft_duckdb_prepare(
         connection,
         "CREATE OR REPLACE TEMP TABLE folded_marks AS"
-        " SELECT agent_id, instance_id, durable_seq, n_events, first_time, last_time"
-        " FROM instances WHERE last_time >= ?",
+        " SELECT agent_id, instance_id, durable_seq, n_events, first_time, last_time, stored_time"
+        " FROM instances WHERE stored_time >= ?",
         &statement, reterr_diag);
     if (err == FT_OK) {
         duckdb_value before = ft_duckdb_time_value(forget_before_ns);

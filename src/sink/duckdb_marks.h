@@ -4,8 +4,8 @@
  * tells a repeated event from a new one by comparing two numbers.
  *
  * A mark moves when rows are appended and counts when they are committed; a rollback takes it back.
- * Memory is 96 bytes an instance; instances whose events have all been deleted are forgotten
- * (fold), and more than FT_DUCKDB_INSTANCES_MAX are refused with FT_E_FULL.
+ * Memory is 110 bytes an instance; instances that were silent for FT_DUCKDB_FORGET_NS are forgotten
+ * at a fold, and more than FT_DUCKDB_INSTANCES_MAX are refused with FT_E_FULL.
  *
  * Thread: owner only (the sink's).
  */
@@ -17,10 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/error.h"
-#include "flow/ids.h"
+#include "flow/query.h"
 
 #define FT_DUCKDB_INSTANCES_MAX (UINT32_C(1) << 20)
+
+/* An instance that comes back later is taken for a new one: its events are stored, but what it has
+ * sent before is not known any more.  90 days. */
+#define FT_DUCKDB_FORGET_NS (90 * 86400 * FT_NS_PER_S)
 
 struct ft_mark {
     struct ft_uuid agent_id;
@@ -30,6 +35,7 @@ struct ft_mark {
     uint64_t n_events; /* Appended, not committed. */
     int64_t first_ns;  /* Of those. */
     int64_t last_ns;
+    int64_t stored_ns; /* The latest of their stored_ns. */
 };
 
 struct ft_marks {
@@ -55,8 +61,7 @@ FT_MUST_USE ft_err ft_marks_load(struct ft_marks *marks, duckdb_connection conne
  * '*ret_is_new': the event is not stored yet, and the mark has moved over it.  Events without a
  * number (0) are always new.
  */
-FT_MUST_USE ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_uuid *agent_id,
-                                 const struct ft_uuid *instance_id, uint64_t seq, int64_t time_ns,
+FT_MUST_USE ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_row *row,
                                  bool *ret_is_new);
 
 /* Writes the marks that have moved into the table, in the connection's transaction. */
@@ -70,8 +75,8 @@ void ft_marks_on_rollback(struct ft_marks *marks);
 bool ft_marks_want_fold(const struct ft_marks *marks);
 
 /*
- * Makes the table one row an instance, in a transaction of its own, without the instances whose
- * last event is older than 'forget_before_ns'; then loads it.
+ * Makes the table one row an instance, in a transaction of its own, without the instances that
+ * nothing was stored of since 'forget_before_ns'; then loads it.
  */
 FT_MUST_USE ft_err ft_marks_fold(struct ft_marks *marks, duckdb_connection connection,
                                  int64_t forget_before_ns, struct ft_diag *reterr_diag);

@@ -57,8 +57,7 @@ ft_err ft_duckdb_sink_retain(struct ft_sink *sink, const struct ft_duckdb_retent
         FT_TRY(delete_until(writer, until_ns, &retained.deleted_rows, reterr_diag));
     }
     if (retained.deleted_rows > 0) {
-        FT_TRY(ft_duckdb_get_stats(writer->db, &retained.stats, reterr_diag));
-        FT_TRY(ft_marks_fold(&writer->marks, writer->connection, retained.stats.oldest_ns,
+        FT_TRY(ft_marks_fold(&writer->marks, writer->connection, now_real_ns - FT_DUCKDB_FORGET_NS,
                              reterr_diag));
         /* A query that is running now may hold the old blocks: the next call frees them. */
         ft_err_ignore(ft_duckdb_exec(writer->connection, "CHECKPOINT", NULL),

@@ -234,8 +234,7 @@ static ft_err append_rows(struct ft_duckdb_writer *writer, const struct ft_row *
     FT_TRY(start_transaction(writer, reterr_diag));
     for (size_t i = 0; i < n_rows; i++) {
         bool is_new;
-        FT_TRY(ft_marks_pass(&writer->marks, &rows[i].agent_id, &rows[i].instance_id,
-                             rows[i].event.seq, rows[i].event.time_ns, &is_new));
+        FT_TRY(ft_marks_pass(&writer->marks, &rows[i], &is_new));
         if (!is_new) {
             writer->stats.duplicates++;
             continue;

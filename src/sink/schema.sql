@@ -96,13 +96,14 @@ CREATE TABLE instance_marks (
     seq         UBIGINT,      -- all events up to this number are stored
     n_events    UBIGINT,      -- stored since the previous mark
     first_time  TIMESTAMP_NS, -- of those events
-    last_time   TIMESTAMP_NS
+    last_time   TIMESTAMP_NS,
+    stored_time TIMESTAMP_NS  -- by the collector's clock: an agent's may be wrong by years
 );
 
 CREATE VIEW instances AS
     SELECT agent_id, instance_id, max(seq) AS durable_seq,
            sum(n_events)::UBIGINT AS n_events, min(first_time) AS first_time,
-           max(last_time) AS last_time
+           max(last_time) AS last_time, max(stored_time) AS stored_time
     FROM instance_marks GROUP BY agent_id, instance_id;
 
 CREATE VIEW agents AS

@@ -101,7 +101,7 @@ TEST(queries_that_were_stopped_do_not_hold_deleted_rows)
     store_add_simple(&store, 1, 3000, 1);
     STORE_OK(ft_duckdb_reader_create(store.db, &options, &reader, &diag));
     ft_query_init(&query);
-    for (int64_t looks = 1; looks <= 20; looks++) {
+    for (int64_t looks = 20; looks >= 1; looks--) {
         query.timeout_ns = looks * FT_NS_PER_MS;
         CHECK(reader->ops->rows(reader, &query, NULL, stop, NULL, &result, NULL) != FT_OK);
     }
@@ -111,6 +111,30 @@ TEST(queries_that_were_stopped_do_not_hold_deleted_rows)
     CHECK_INT(retained.stats.rows, 0);
     ft_query_deinit(&query);
     ft_duckdb_reader_destroy(reader);
+    store_close(&store);
+}
+
+TEST(long_silent_instances_are_forgotten_others_are_not)
+{
+    struct store store = store_open(NULL, 1);
+    struct ft_row old = row_bare(5);
+    struct ft_row wrong_clock = row_bare(6);
+    const int64_t day_ns = 86400 * FT_NS_PER_S;
+    old.instance_id = rows_uuid(0xb7);
+    old.stored_ns = ROWS_T0;
+    wrong_clock.instance_id = rows_uuid(0xb8);
+    wrong_clock.event.time_ns = 1; /* 1970 */
+    wrong_clock.stored_ns = ROWS_T0 + 50 * day_ns;
+    store_add(&store, &old, 1, 1);
+    store_add(&store, &wrong_clock, 1, 2);
+    struct ft_duckdb_retention retention = {.age_ns = day_ns};
+    CHECK_INT(retain(&store, retention, ROWS_T0 + 100 * day_ns).deleted_rows, 2);
+    store_add(&store, &old, 1, 3);
+    store_add(&store, &wrong_clock, 1, 4);
+    struct ft_sink_stats stats;
+    ft_sink_stats(store.sink, &stats);
+    CHECK_INT(stats.rows, 3);
+    CHECK_INT(stats.duplicates, 1);
     store_close(&store);
 }
 
