@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dashboard's page.  Text from flows is only ever put in as text nodes: whatever a name holds,
+// it is never markup.
+"use strict";
+
+const ROWS_SHOWN_MAX = 200;
+const PAUSED_ROWS_MAX = 200;
+const AGENTS_EVERY_MS = 5000;
+// Rows are drawn at most this often, however fast they come.
+const DRAW_EVERY_MS = 250;
+
+const state = {
+  utc: true,
+  paused: false,
+  filter: [],
+  rows: [],
+  waiting: [],
+  nPaused: 0,
+  nDropped: 0,
+  agents: new Map(),
+  events: null,
+  drawTimer: 0,
+  stored: "loading",
+  linked: false,
+};
+
+const byId = (id) => document.getElementById(id);
+
+function element(name, text, className) {
+  const node = document.createElement(name);
+  if (text !== undefined) {
+    node.textContent = text;
+  }
+  if (className) {
+    node.className = className;
+  }
+  return node;
+}
+
+/* ------------------------------------------------------------------------------ values as text */
+
+const whole = new Intl.NumberFormat("en");
+
+function number(value) {
+  return value === undefined ? "unknown" : whole.format(value);
+}
+
+function bytes(value) {
+  if (value === undefined) {
+    return "";
+  }
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+function time(text, withDate) {
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime())) {
+    return text || "unknown";
+  }
+  const zone = state.utc ? { timeZone: "UTC" } : {};
+  const clock = date.toLocaleTimeString("en-GB", zone);
+  const fraction = text.match(/\.(\d{3})/);
+  const day = withDate ? `${date.toLocaleDateString("sv-SE", zone)} ` : "";
+  return `${day}${clock}${fraction && !withDate ? `.${fraction[1]}` : ""}`;
+}
+
+function endpoint(addr, port) {
+  if (addr === undefined) {
+    return "–";
+  }
+  if (port === undefined) {
+    return addr;
+  }
+  return addr.includes(":") ? `[${addr}]:${port}` : `${addr}:${port}`;
+}
+
+function lossText(loss) {
+  const count = `${loss.estimated ? "at most " : ""}${number(loss.count)} events`;
+  return `${count} missing (${loss.cause}), ${time(loss.begin, true)} to ${time(loss.end, true)}`;
+}
+
+function details(flow) {
+  const parts = [];
+  if (flow.loss) {
+    parts.push(lossText(flow.loss));
+  }
+  if (flow.icmp_type !== undefined) {
+    parts.push(`type ${flow.icmp_type} code ${flow.icmp_code}`);
+  }
+  if (flow.process_name !== undefined || flow.pid !== undefined) {
+    parts.push(`${flow.process_name || "process"}${flow.pid !== undefined ? `(${flow.pid})` : ""}`);
+  }
+  for (const [label, key] of [["from", "src_name"], ["to", "dst_name"], ["user", "user_name"],
+    ["container", "container_id"], ["rule", "rule_id"], ["", "tcp_state"]]) {
+    if (flow[key] !== undefined) {
+      parts.push(label ? `${label} ${flow[key]}` : flow[key]);
+    }
+  }
+  if (flow.inferred) {
+    parts.push("inferred");
+  }
+  return parts.join(", ");
+}
+
+/* ------------------------------------------------------------------------------ agents */
+
+const stateClass = { connected: "good", away: "warn" };
+
+function accountOf(agent) {
+  const parts = [agent.observed, agent.stored, agent.retained, agent.lost];
+  if (parts.some((part) => part === undefined)) {
+    return { text: "unknown", className: "quiet" };
+  }
+  const missing = agent.observed - agent.stored - agent.retained - agent.lost;
+  return missing === 0
+    ? { text: "balanced", className: "good" }
+    : { text: `off by ${number(missing)}`, className: "bad" };
+}
+
+function causes(agent) {
+  return Object.entries(agent.lost_by_cause || {})
+    .filter(([, count]) => count > 0)
+    .map(([cause, count]) => `${cause}: ${number(count)}`)
+    .join("\n");
+}
+
+function agentRow(agent) {
+  const row = element("tr");
+  const name = element("td", agent.host_name || agent.agent_id || "unknown");
+  name.title = agent.agent_id || "";
+  const known = element("span", agent.state || "unknown",
+    `badge ${stateClass[agent.state] || ""}`);
+  const stateCell = element("td");
+  stateCell.append(known);
+  const lost = element("td", number(agent.lost), `number ${agent.lost > 0 ? "bad" : ""}`);
+  lost.title = causes(agent);
+  const account = accountOf(agent);
+  row.append(name, stateCell, element("td", time(agent.last_seen, true)),
+    element("td", number(agent.observed), "number"), element("td", number(agent.stored), "number"),
+    element("td", number(agent.retained), "number"), lost,
+    element("td", account.text, account.className),
+    element("td", agent.version || "unknown", "quiet"));
+  return row;
+}
+
+function showAccount(agents) {
+  const names = ["observed", "stored", "retained", "lost"];
+  const sums = names.map((name) => agents.reduce((sum, agent) => sum + (agent[name] || 0), 0));
+  const list = byId("account");
+  list.replaceChildren();
+  const add = (name, text, className) => {
+    const box = element("div");
+    box.append(element("dt", name), element("dd", text, className));
+    list.append(box);
+  };
+  names.forEach((name, i) => add(name, number(sums[i]), name === "lost" && sums[i] > 0 ? "bad" : ""));
+  const missing = sums[0] - sums[1] - sums[2] - sums[3];
+  const unknown = agents.filter((agent) => accountOf(agent).text === "unknown").length;
+  if (agents.length === 0 || unknown > 0) {
+    add("account", agents.length === 0 ? "no agents" : `unknown for ${unknown}`, "quiet");
+  } else {
+    add("account", missing === 0 ? "balanced" : `off by ${number(missing)}`,
+      missing === 0 ? "good" : "bad");
+  }
+}
+
+function showAgents(agents) {
+  state.agents = new Map(agents.map((agent) => [agent.agent_id, agent.host_name]));
+  byId("agents").tBodies[0].replaceChildren(...agents.map(agentRow));
+  byId("agents-count").textContent = agents.length > 0 ? `(${agents.length})` : "";
+  byId("agents").hidden = agents.length === 0;
+  const empty = byId("agents-empty");
+  empty.hidden = agents.length > 0;
+  empty.textContent = "No agent has connected to this collector yet. Start flowtraild on a host " +
+    "with this collector's address and a token (flowtrail token create).";
+  showAccount(agents);
+}
+
+async function getJson(path) {
+  const response = await fetch(path);
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    throw new Error(body.error ? body.error.message : `${path}: ${response.status}`);
+  }
+  return body;
+}
+
+async function refreshAgents() {
+  try {
+    showAgents((await getJson("/api/v1/agents")).agents);
+  } catch (error) {
+    byId("agents").hidden = true;
+    byId("agents-empty").hidden = false;
+    byId("agents-empty").textContent = `The list of agents is not available: ${error.message}`;
+  }
+  setTimeout(refreshAgents, AGENTS_EVERY_MS);
+}
+
+/* ------------------------------------------------------------------------------ flows */
+
+function flowRow(flow) {
+  const row = element("tr", undefined, flow.loss ? "loss" : "");
+  const when = element("td", time(flow.time), "mono");
+  when.title = flow.time;
+  const agent = element("td", state.agents.get(flow.agent_id) || (flow.agent_id || "").slice(0, 8));
+  agent.title = flow.agent_id || "";
+  const text = details(flow);
+  const last = element("td", text, "details");
+  last.title = text;
+  row.append(when, agent, element("td", flow.type, `type type-${flow.type}`),
+    element("td", flow.direction === "UNKNOWN" ? "–" : flow.direction.toLowerCase()),
+    element("td", flow.protocol_name || (flow.protocol === undefined ? "–" : flow.protocol)),
+    element("td", endpoint(flow.src_addr, flow.src_port), "mono"),
+    element("td", endpoint(flow.dst_addr, flow.dst_port), "mono"),
+    element("td", bytes(flow.rx_bytes), "number"), element("td", bytes(flow.tx_bytes), "number"),
+    last);
+  return row;
+}
+
+function emptyText() {
+  if (state.stored === "loading") {
+    return "Loading…";
+  }
+  if (state.agents.size === 0) {
+    return "No flows: no agent has connected yet.";
+  }
+  if (state.filter.length > 0) {
+    return "No flow of the last hour matches the filter. New ones appear here as they come.";
+  }
+  return "No flows in the last hour. New ones appear here as they come.";
+}
+
+function draw() {
+  state.drawTimer = 0;
+  if (state.waiting.length > 0 && !state.paused) {
+    state.rows = state.waiting.reverse().concat(state.rows).slice(0, ROWS_SHOWN_MAX);
+    state.waiting = [];
+    state.nPaused = 0;
+  }
+  byId("flows").tBodies[0].replaceChildren(...state.rows.map(flowRow));
+  byId("flows").hidden = state.rows.length === 0;
+  byId("flows-empty").hidden = state.rows.length > 0;
+  byId("flows-empty").textContent = emptyText();
+  const shown = state.rows.length === ROWS_SHOWN_MAX ? `latest ${ROWS_SHOWN_MAX}` : state.rows.length;
+  byId("flows-count").textContent = state.rows.length > 0 ? `(${shown})` : "";
+  showPaused();
+}
+
+function drawSoon() {
+  if (state.drawTimer === 0) {
+    state.drawTimer = setTimeout(draw, DRAW_EVERY_MS);
+  }
+}
+
+function showPaused() {
+  const button = byId("pause");
+  button.setAttribute("aria-pressed", String(state.paused));
+  button.textContent = state.paused ? `Resume (${whole.format(state.nPaused)} new)` : "Pause";
+}
+
+function takeRow(flow) {
+  state.waiting.push(flow);
+  if (state.paused) {
+    state.nPaused++;
+    if (state.waiting.length > PAUSED_ROWS_MAX) {
+      state.waiting.shift();
+    }
+    showPaused();
+  } else {
+    if (state.waiting.length > ROWS_SHOWN_MAX) {
+      state.waiting.shift();
+    }
+    drawSoon();
+  }
+}
+
+function showLink(text, className) {
+  const badge = byId("link");
+  badge.textContent = text;
+  badge.className = `badge ${className}`;
+}
+
+function query(extra) {
+  const params = new URLSearchParams(state.filter);
+  for (const [name, value] of Object.entries(extra)) {
+    params.append(name, value);
+  }
+  const text = params.toString();
+  return text ? `?${text}` : "";
+}
+
+function openLive() {
+  if (state.events) {
+    state.events.close();
+  }
+  const events = new EventSource(`/api/v1/live${query({})}`);
+  state.events = events;
+  events.onopen = () => showLink("live", "good");
+  events.onmessage = (event) => takeRow(JSON.parse(event.data));
+  events.addEventListener("dropped", (event) => {
+    state.nDropped += JSON.parse(event.data).count;
+    byId("dropped").hidden = false;
+    byId("dropped").textContent = `${number(state.nDropped)} live flows were left out because ` +
+      "they came too fast to show. They are stored: narrow the filter, or export.";
+  });
+  events.onerror = () => {
+    // A closed stream was refused (too many, or the filter); an open one comes back by itself.
+    const refused = events.readyState === EventSource.CLOSED;
+    showLink(refused ? "no live stream" : "reconnecting", refused ? "bad" : "warn");
+    if (refused) {
+      setTimeout(() => state.events === events && openLive(), AGENTS_EVERY_MS);
+    }
+  };
+}
+
+async function loadStored() {
+  state.stored = "loading";
+  draw();
+  try {
+    const page = await getJson(`/api/v1/flows${query({ limit: 100 })}`);
+    state.rows = page.flows;
+    byId("filter-error").hidden = true;
+  } catch (error) {
+    byId("filter-error").hidden = false;
+    byId("filter-error").textContent = error.message;
+    state.rows = [];
+  }
+  state.stored = "loaded";
+  draw();
+}
+
+// "type=end addr=10.0.0.0/8": names and values divided by spaces; a value may stand in quotes.
+function parseFilter(text) {
+  const pairs = [];
+  for (const match of text.matchAll(/([^\s=]+)=(?:"([^"]*)"|(\S*))/g)) {
+    pairs.push([match[1], match[2] !== undefined ? match[2] : match[3]]);
+  }
+  const rest = text.replace(/([^\s=]+)=(?:"([^"]*)"|(\S*))/g, "").trim();
+  if (rest) {
+    throw new Error(`"${rest}" is no COLUMN=VALUE`);
+  }
+  return pairs;
+}
+
+function applyFilter(text) {
+  try {
+    state.filter = parseFilter(text);
+  } catch (error) {
+    byId("filter-error").hidden = false;
+    byId("filter-error").textContent = error.message;
+    return;
+  }
+  const hash = new URLSearchParams(text ? { filter: text } : {}).toString();
+  history.replaceState(null, "", hash ? `#${hash}` : location.pathname);
+  state.rows = [];
+  state.waiting = [];
+  state.nPaused = 0;
+  state.nDropped = 0;
+  byId("dropped").hidden = true;
+  byId("export-csv").href = `/api/v1/flows${query({ format: "csv" })}`;
+  byId("export-ndjson").href = `/api/v1/flows${query({ format: "ndjson" })}`;
+  loadStored();
+  openLive();
+}
+
+function start() {
+  byId("filter").addEventListener("submit", (event) => {
+    event.preventDefault();
+    applyFilter(byId("filter-text").value);
+  });
+  byId("pause").addEventListener("click", () => {
+    state.paused = !state.paused;
+    draw();
+  });
+  byId("clock").addEventListener("click", () => {
+    state.utc = !state.utc;
+    byId("clock").textContent = state.utc ? "UTC" : "Local time";
+    draw();
+  });
+  getJson("/version").then((version) => {
+    byId("version").textContent = version.version;
+  }).catch(() => {});
+  const text = new URLSearchParams(location.hash.slice(1)).get("filter") || "";
+  byId("filter-text").value = text;
+  refreshAgents();
+  applyFilter(text);
+}
+
+start();
