@@ -13,6 +13,8 @@
 
 #define BATCH_MAX   64
 #define PAYLOAD_MAX 1400
+#define FIRST_PORT  10000
+#define N_PORTS     20000
 
 static int open_udp(const union gen_addr *bind_to, int family)
 {
@@ -127,6 +129,15 @@ int gen_udp(const struct gen_options *given)
     return sent == total ? 0 : 1;
 }
 
+/* A socket with a port that this run has not had yet: the kernel's own choice repeats itself. */
+static int open_fresh_port(const struct gen_options *options, uint64_t i)
+{
+    union gen_addr local = options->bind;
+    local.any.sa_family = options->to.any.sa_family;
+    gen_addr_set_port(&local, (uint16_t)(FIRST_PORT + ((uint64_t)getpid() * 97 + i) % N_PORTS));
+    return open_udp(&local, local.any.sa_family);
+}
+
 int gen_udp_client(const struct gen_options *options)
 {
     static const char payload[PAYLOAD_MAX];
@@ -141,7 +152,7 @@ int gen_udp_client(const struct gen_options *options)
         struct gen_flow flow = {
             .protocol = "udp", .dst = options->to, .echo_id = -1, .icmp_type = -1, .end = "none"};
         gen_pace(begin, i, options->rate);
-        int fd = open_udp(&options->bind, options->to.any.sa_family);
+        int fd = open_fresh_port(options, i);
         if (connect(fd, &options->to.any, gen_addr_len(&options->to)) != 0 ||
             send(fd, payload, (size_t)options->send_bytes, 0) != (ssize_t)options->send_bytes) {
             gen_die("send");
