@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -111,6 +113,49 @@ TEST(no_file_of_duckdb_is_refused_with_words)
     CHECK(fclose(file) == 0);
     CHECK_ERR(ft_duckdb_open(&(struct ft_duckdb_options){.path = path}, &db, &words), FT_E_STORE);
     CHECK(words.text[0] != '\0');
+}
+
+/* No file may grow beyond 'bytes': what a full disk does, for this process alone. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    CHECK_INT(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+TEST(full_disk_fails_the_commit_and_loses_nothing_that_was_committed)
+{
+    const char *dir = ft_test_tmpdir();
+    struct subject subject;
+    struct ft_diag words = {0};
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    subject_open(&subject, dir, 1);
+    conform_add(&subject, 1, 1000);
+    CHECK_OK(ft_sink_commit(subject.sink, 1, NULL));
+    limit_files(64 << 10);
+    conform_add(&subject, 1001, 5000);
+    ft_err err = ft_sink_commit(subject.sink, 2, &words);
+    CHECK(err != FT_OK);
+    CHECK(ft_err_kind(err) == FT_KIND_TRANSIENT);
+    CHECK(words.text[0] != '\0');
+    limit_files(RLIM_INFINITY);
+    /* Whatever state the database is in: what the contract says to do must lead out of it. */
+    struct ft_row row = row_simple(1001);
+    if (ft_sink_append(subject.sink, &row, 1, &words) != FT_OK ||
+        ft_sink_commit(subject.sink, 2, &words) != FT_OK) {
+        subject_close(&subject);
+        subject_open(&subject, dir, 1);
+        CHECK(subject.position == 1 || subject.position == 2);
+    }
+    conform_add(&subject, 1, 5000);
+    CHECK_OK(ft_sink_commit(subject.sink, 3, NULL));
+    CHECK_INT(subject_count(&subject), 5000);
+    subject_close(&subject);
+    subject_open(&subject, dir, 1);
+    CHECK_INT(subject.position, 3);
+    CHECK_INT(subject_count(&subject), 5000);
+    subject_close(&subject);
 }
 
 TEST(many_instances_in_many_commits_are_folded_and_still_known)
