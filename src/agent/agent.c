@@ -122,6 +122,7 @@ static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag)
     ft_pipeline_set_filter(agent->pipeline, filter);
     struct ft_log_options log = {.bytes_max = config->log.bytes_max,
                                  .full = FT_LOG_DROP_OLDEST,
+                                 .readers_hold = true,
                                  .on_drop = ft_pipeline_on_drop,
                                  .on_drop_ctx = agent->pipeline};
     ft_err err = ft_log_memory_create(&log, &agent->log);

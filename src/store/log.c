@@ -188,13 +188,14 @@ void ft_store_count_block_locked(struct ft_log *log, struct ft_log_segment *segm
     log->bytes += bytes;
 }
 
-/* Without any reader nobody has confirmed anything. */
-static uint64_t least_locked(const struct ft_log *log, bool held) FT_REQUIRES(log->lock)
+/* Without any reader nobody has confirmed anything.  'offset' is that of the cursor's position. */
+static uint64_t least_locked(const struct ft_log *log, size_t offset) FT_REQUIRES(log->lock)
 {
     uint64_t least = log->held_floor;
     for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
         const struct ft_log_cursor *cursor = &log->cursors[i];
-        uint64_t position = held ? cursor->held : cursor->confirmed;
+        uint64_t position;
+        memcpy(&position, (const char *)cursor + offset, sizeof position);
         if (cursor->name[0] != '\0' && !cursor->is_volatile && position < least) {
             least = position;
         }
@@ -202,8 +203,20 @@ static uint64_t least_locked(const struct ft_log *log, bool held) FT_REQUIRES(lo
     return least == UINT64_MAX ? 0 : least;
 }
 
-uint64_t ft_store_confirmed_locked(const struct ft_log *log) { return least_locked(log, false); }
-uint64_t ft_store_held_locked(const struct ft_log *log) { return least_locked(log, true); }
+uint64_t ft_store_confirmed_locked(const struct ft_log *log)
+{
+    return least_locked(log, offsetof(struct ft_log_cursor, confirmed));
+}
+
+uint64_t ft_store_taken_locked(const struct ft_log *log)
+{
+    return least_locked(log, offsetof(struct ft_log_cursor, taken));
+}
+
+uint64_t ft_store_held_locked(const struct ft_log *log)
+{
+    return least_locked(log, offsetof(struct ft_log_cursor, held));
+}
 
 void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor)
 {

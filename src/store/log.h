@@ -82,6 +82,9 @@ struct ft_log_options {
     enum ft_log_full full;
     ft_log_drop_fn *on_drop; /* NULL: only counted. */
     void *on_drop_ctx;
+    /* Memory only.  The readers keep the blocks they have taken until they confirm them, so a block
+     * that all have taken is not lost when it is dropped here: it does not go through on_drop. */
+    bool readers_hold;
     /* What is freed at once.  0: 4 MiB in memory, 64 MiB on disk; less where bytes_max is small
      * (a twentieth of it in memory, an eighth on disk), more for a block that is larger. */
     uint64_t segment_bytes;

@@ -34,6 +34,7 @@ struct ft_log_cursor {
     bool open;
     bool is_volatile;
     uint64_t confirmed;
+    uint64_t taken; /* The last that was given out (memory). */
     uint64_t held;  /* What this cursor lets go: confirmed, and durably so. */
     void *home_own; /* The home's: the cursor's file. */
 };
@@ -133,6 +134,7 @@ void ft_store_count_block_locked(struct ft_log *log, struct ft_log_segment *segm
 /* What every reader has confirmed; 0 while there is none. */
 uint64_t ft_store_confirmed_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
 /* What every reader has confirmed for good: after a restart it still knows. */
+uint64_t ft_store_taken_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
 uint64_t ft_store_held_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
 
 /* Reports the blocks of 'segment' behind 'floor' as dropped, and discards it. */

@@ -110,6 +110,7 @@ static ft_err memory_append(struct ft_log *log, const struct ft_block_info *info
         ft_err err = place_locked(memory, info, data, size, ret_position);
         struct ft_log_segment *victim = NULL;
         uint64_t floor = ft_store_confirmed_locked(log);
+        uint64_t taken = log->options.readers_hold ? ft_store_taken_locked(log) : 0;
         if (err == FT_E_FULL && oldest_may_go_locked(log, floor) &&
             page_round(block_bytes(size)) <= log->options.bytes_max) {
             victim = ft_store_take_oldest_locked(log);
@@ -124,7 +125,7 @@ static ft_err memory_append(struct ft_log *log, const struct ft_block_info *info
         if (victim == NULL) {
             return err;
         }
-        ft_store_drop(log, victim, floor);
+        ft_store_drop(log, victim, taken > floor ? taken : floor);
     }
 }
 
@@ -166,6 +167,7 @@ static ft_err memory_read(struct ft_log_reader *reader, bool durable_only,
                                    .size = block->size,
                                    .owner_ = &segment->owner};
     reader->next = block->position + 1;
+    reader->cursor->taken = block->position;
     reader->hint_number = segment->base.number;
     reader->hint_position = reader->next;
     reader->hint_offset = offset + block_bytes(block->size);

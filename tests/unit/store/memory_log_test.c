@@ -120,3 +120,45 @@ TEST(blocks_in_use_hold_their_memory_and_no_more)
     ft_log_reader_close(reader);
     ft_log_destroy(log);
 }
+
+static void count_dropped(void *ctx, const struct ft_block_info *info, size_t size)
+{
+    (void)size;
+    *(uint64_t *)ctx += info->n_events;
+}
+
+/* The exporter keeps what it has taken: those blocks are not lost when the log drops them. */
+TEST(blocks_that_the_reader_holds_do_not_count_as_dropped)
+{
+    uint64_t dropped = 0;
+    struct ft_log_options options = {.bytes_max = 1 << 20,
+                                     .full = FT_LOG_DROP_OLDEST,
+                                     .on_drop = count_dropped,
+                                     .on_drop_ctx = &dropped,
+                                     .readers_hold = true};
+    struct ft_log *log = NULL;
+    CHECK_OK(ft_log_memory_create(&options, &log));
+    struct ft_log_reader *reader = NULL;
+    CHECK_OK(ft_log_reader_open(log, "exporter", false, &reader));
+    static char data[10000];
+    struct ft_block held[20];
+    uint64_t position = 0;
+    for (uint64_t i = 0; i < 500; i++) {
+        struct ft_block_info info = {.first_seq = i + 1, .n_events = 1};
+        CHECK_OK(ft_log_append(log, &info, data, sizeof data, &position));
+        if (i < 20) {
+            CHECK_OK(ft_log_reader_next(reader, false, &held[i]));
+        }
+    }
+    uint64_t first = 0;
+    uint64_t last = 0;
+    ft_log_bounds(log, &first, &last);
+    CHECK(first > 21);
+    CHECK_INT(dropped, first - 21); /* All before 'first', but for the 20 that are held. */
+    for (uint64_t i = 0; i < 20; i++) {
+        CHECK_INT(held[i].info.first_seq, i + 1);
+        ft_block_release(&held[i]);
+    }
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+}
