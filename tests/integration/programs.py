@@ -195,7 +195,7 @@ class Stack:
             if not self.collector.alive():
                 raise LabError(f"the collector ended\n{self.collector.tail()}")
             try:
-                return self.get("/readyz", raw=True)[0] in (200, 404)
+                return self.get("/readyz", raw=True)[0] == 200
             except OSError:
                 return False
 
@@ -212,7 +212,7 @@ class Stack:
         if not self.agent.alive():
             raise LabError(f"the agent ended\n{self.agent.tail()}")
         try:
-            return self.ask_agent("/readyz")[0] in (200, 404)
+            return self.ask_agent("/readyz")[0] == 200
         except OSError:
             return False
 

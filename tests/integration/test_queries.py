@@ -31,7 +31,7 @@ def pages(stack, **parameters):
     while True:
         answer = stack.get("/api/v1/flows", **parameters, **({"cursor": cursor} if cursor else {}))
         yield answer["flows"]
-        cursor = answer.get("next_cursor")
+        cursor = answer.get("next")
         if not cursor:
             return
 
