@@ -20,6 +20,7 @@ struct place {
     uint64_t salt;
     bool salt_known;
     bool damage_known;
+    bool last_attempt; /* What still cannot be read is passed over. */
 };
 
 /* What was found there. */
@@ -39,7 +40,7 @@ static ft_err read_place(struct ft_log_reader *reader, const struct place *place
                          struct found *ret_found);
 static ft_err load(struct ft_log_reader *reader, uint64_t offset,
                    const struct ft_store_block_header *header, struct found *found);
-static ft_err after_io_error(struct ft_log_reader *reader, const struct place *place, ft_err err);
+static void after_io_error(struct ft_log_reader *reader, const struct place *place, ft_err err);
 
 ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
                           struct ft_block *ret_block)
@@ -74,11 +75,8 @@ ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
             err = read_place(reader, &place, &found);
         }
         if (err != FT_OK && err != FT_E_CORRUPT) {
-            err = after_io_error(reader, &place, err);
-            if (err != FT_E_CORRUPT) {
-                return err;
-            }
-            found = (struct found){.position = place.position, .next = place.position + 1};
+            after_io_error(reader, &place, err);
+            return err;
         }
         ft_mutex_lock(&log->lock);
         reader->next = found.next;
@@ -182,6 +180,9 @@ static bool find_place_locked(struct ft_log_reader *reader, uint64_t limit,
     if (reader->hint_number == segment->base.number && reader->hint_position <= position) {
         ret_place->offset = reader->hint_offset;
     }
+    if (reader->failed_position == position && reader->n_failures >= READ_ATTEMPTS_MAX) {
+        ret_place->last_attempt = true;
+    }
     return true;
 }
 
@@ -208,6 +209,7 @@ static ft_err read_place(struct ft_log_reader *reader, const struct place *place
                        place->salt_known ? &place->salt : NULL);
     struct ft_store_block_header header;
     uint64_t offset;
+    scan.skip_io_errors = place->last_attempt;
     uint64_t skipped = 0;
     ft_err err;
     do {
@@ -228,7 +230,15 @@ static ft_err read_place(struct ft_log_reader *reader, const struct place *place
             .position = place->position, .next = header.position, .next_offset = offset};
         return FT_E_CORRUPT;
     }
-    return load(reader, offset, &header, ret_found);
+    err = load(reader, offset, &header, ret_found);
+    if (err != FT_OK && err != ft_err_from_errno(ENOMEM) && place->last_attempt) {
+        *ret_found = (struct found){.info = header.info,
+                                    .position = header.position,
+                                    .next = header.position + 1,
+                                    .next_offset = scan.offset};
+        err = FT_E_CORRUPT;
+    }
+    return err;
 }
 
 static ft_err load(struct ft_log_reader *reader, uint64_t offset,
@@ -255,10 +265,10 @@ static ft_err load(struct ft_log_reader *reader, uint64_t offset,
     return FT_OK;
 }
 
-static ft_err after_io_error(struct ft_log_reader *reader, const struct place *place, ft_err err)
+static void after_io_error(struct ft_log_reader *reader, const struct place *place, ft_err err)
 {
     if (err == ft_err_from_errno(ENOMEM)) {
-        return err;
+        return;
     }
     /* A handle may be what is broken. */
     ft_store_disk_reader_close(reader);
@@ -267,5 +277,4 @@ static ft_err after_io_error(struct ft_log_reader *reader, const struct place *p
         reader->n_failures = 0;
     }
     reader->n_failures++;
-    return reader->n_failures < READ_ATTEMPTS_MAX ? err : FT_E_CORRUPT;
 }

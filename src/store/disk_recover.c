@@ -26,6 +26,9 @@
 /* Segments at the end that are together smaller than this become one. */
 #define COMPACT_BYTES_MAX (UINT64_C(1) << 20)
 
+/* A cursor that cannot be read begins at the oldest block: rather a repeat than a gap. */
+#define CURSOR_ATTEMPTS 4
+
 struct recovery {
     struct ft_store_disk_log *disk;
     ft_log_damage_fn *on_damage;
@@ -103,6 +106,7 @@ static ft_err recover(struct recovery *recovery)
     FT_TRY(disk->disk->ops->list(disk->disk, find_file, recovery));
     FT_TRY(recovery->err);
     FT_TRY(disk->disk->ops->list(disk->disk, find_cursor, recovery));
+    FT_TRY(recovery->err);
     FT_TRY(inspect_all(recovery));
     set_limits(recovery);
     uint64_t split;
@@ -199,7 +203,19 @@ static void find_cursor(void *ctx, const char *name, uint64_t size)
     }
     name += sizeof prefix - 1;
     struct ft_store_slot slot = {0};
-    if (ft_store_disk_cursor_read(recovery->disk->disk, name, &slot) != FT_OK) {
+    ft_err err = FT_OK;
+    for (unsigned i = 0; i < CURSOR_ATTEMPTS; i++) {
+        err = ft_store_disk_cursor_read(recovery->disk->disk, name, &slot);
+        if (err == FT_OK || err == FT_E_CORRUPT) {
+            break;
+        }
+    }
+    if (err == ft_err_from_errno(ENOMEM) || err == ft_err_from_errno(EMFILE) ||
+        err == ft_err_from_errno(ENFILE)) {
+        recovery->err = err;
+        return;
+    }
+    if (err != FT_OK) {
         struct ft_log_damage damage = {.size = size, .what = "bad cursor"};
         ft_store_cursor_name(name, damage.file);
         report(recovery, &damage);
@@ -231,6 +247,27 @@ static int by_number(const void *a, const void *b)
     return left->number < right->number ? -1 : left->number > right->number ? 1 : 0;
 }
 
+/*
+ * A position that a reader may ever have seen is not used again, not even when its block is
+ * damaged: sinks tell repeats by positions.
+ */
+static void use_up_positions(struct recovery *recovery, const struct ft_store_candidate *candidate)
+{
+    uint64_t position = candidate->blocks.last;
+    size_t n = candidate->damages != NULL ? candidate->damages->n : 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct ft_store_damage *part = &candidate->damages->parts[i];
+        uint64_t last = part->before - 1;
+        if (part->before == FT_STORE_NO_BLOCK_BEHIND) {
+            last = part->after + part->size / FT_STORE_BLOCK_HEADER_SIZE + 1;
+        }
+        position = last > position ? last : position;
+    }
+    if (position > recovery->position_max) {
+        recovery->position_max = position;
+    }
+}
+
 static ft_err inspect_all(struct recovery *recovery)
 {
     if (recovery->n > 0) {
@@ -249,12 +286,8 @@ static ft_err inspect_all(struct recovery *recovery)
     for (size_t i = 0; i < recovery->n; i++) {
         struct ft_store_candidate *candidate = &recovery->candidates[i];
         FT_TRY(ft_store_inspect(recovery->disk->disk, i >= small_from, candidate));
-        if (!candidate->foreign && candidate->blocks.first > 0 &&
-            candidate->blocks.first - 1 > recovery->position_max) {
-            recovery->position_max = candidate->blocks.first - 1;
-        }
-        if (!candidate->foreign && candidate->blocks.last > recovery->position_max) {
-            recovery->position_max = candidate->blocks.last;
+        if (!candidate->foreign) {
+            use_up_positions(recovery, candidate);
         }
     }
     return FT_OK;

@@ -27,12 +27,15 @@ ft_err ft_store_inspect(struct ft_disk *disk, bool must_scan, struct ft_store_ca
     ft_store_segment_name(candidate->number, name);
     struct ft_disk_file *file;
     ft_err err = disk->ops->open(disk, name, false, &file);
-    if (err != FT_OK) {
-        candidate->io_error = true;
+    if (err == ft_err_from_errno(ELOOP) || err == ft_err_from_errno(EINVAL)) {
+        /* Not a file any more. */
+        candidate->foreign = true;
         return add_damage(candidate, (struct ft_store_damage){.size = candidate->size,
                                                               .before = FT_STORE_NO_BLOCK_BEHIND,
                                                               .what = "cannot be opened"});
     }
+    /* Going on without a file that is there would pass its blocks by. */
+    FT_TRY(err);
     err = inspect_file(file, must_scan, candidate);
     disk->ops->close(file);
     return err;
@@ -82,7 +85,7 @@ static ft_err read_header(struct ft_disk_file *file, struct ft_store_candidate *
     struct ft_store_segment_header header;
     uint32_t version = 0;
     size_t size = 0;
-    ft_err err = file->disk->ops->read_at(file, 0, bytes, sizeof bytes, &size);
+    ft_err err = ft_store_read(file, 0, bytes, sizeof bytes, &size);
     candidate->io_error = err != FT_OK;
     if (err != FT_OK || size < sizeof bytes ||
         !ft_store_decode_segment_header(bytes, &header, &version)) {
@@ -118,9 +121,9 @@ static void read_trailer(struct ft_disk_file *file, struct ft_store_candidate *c
         return;
     }
     uint64_t offset = candidate->size - FT_STORE_TRAILER_SIZE;
-    if (file->disk->ops->read_at(file, offset, bytes, sizeof bytes, &size) != FT_OK ||
-        size < sizeof bytes || !ft_store_decode_trailer(bytes, &trailer) ||
-        trailer.offset != offset || trailer.number != candidate->number ||
+    if (ft_store_read(file, offset, bytes, sizeof bytes, &size) != FT_OK || size < sizeof bytes ||
+        !ft_store_decode_trailer(bytes, &trailer) || trailer.offset != offset ||
+        trailer.number != candidate->number ||
         (candidate->header_known && trailer.salt != candidate->salt)) {
         return;
     }

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_SIZE ((size_t)64 << 10)
+#define READ_ATTEMPTS 4
+#define CHUNK_SIZE    ((size_t)64 << 10)
 /* What is given up at once where the disk cannot read: a page. */
 #define PAGE_SIZE_SKIPPED ((size_t)4096)
 
@@ -41,8 +42,7 @@ ft_err ft_store_scan_next(struct ft_store_scan *scan, struct ft_store_block_head
     }
     uint8_t bytes[FT_STORE_BLOCK_HEADER_SIZE];
     size_t size;
-    ft_err err =
-        scan->file->disk->ops->read_at(scan->file, scan->offset, bytes, sizeof bytes, &size);
+    ft_err err = ft_store_read(scan->file, scan->offset, bytes, sizeof bytes, &size);
     if (err != FT_OK && !scan->skip_io_errors) {
         return err;
     }
@@ -60,7 +60,7 @@ ft_err ft_store_load_block(struct ft_disk_file *file, uint64_t offset,
 {
     size_t size;
     size_t frame_size = ft_store_frame_size(header->size);
-    FT_TRY(file->disk->ops->read_at(file, offset, frame, frame_size, &size));
+    FT_TRY(ft_store_read(file, offset, frame, frame_size, &size));
     struct ft_store_block_header again;
     if (size < frame_size || !ft_store_decode_block_header(frame, &header->salt, &again) ||
         again.position != header->position || again.size != header->size ||
@@ -68,6 +68,19 @@ ft_err ft_store_load_block(struct ft_disk_file *file, uint64_t offset,
         return FT_E_CORRUPT;
     }
     return FT_OK;
+}
+
+ft_err ft_store_read(struct ft_disk_file *file, uint64_t offset, void *data, size_t size,
+                     size_t *ret_size)
+{
+    ft_err err = FT_OK;
+    for (unsigned i = 0; i < READ_ATTEMPTS; i++) {
+        err = file->disk->ops->read_at(file, offset, data, size, ret_size);
+        if (err == FT_OK) {
+            break;
+        }
+    }
+    return err;
 }
 
 static bool accept_header(struct ft_store_scan *scan, const uint8_t *from, uint64_t offset,
@@ -132,12 +145,11 @@ static ft_err search(struct ft_store_scan *scan, struct ft_store_block_header *r
 /* Where a large piece cannot be read, its first page may still be. */
 static ft_err read_chunk(struct ft_store_scan *scan, uint64_t offset, size_t *ret_size)
 {
-    const struct ft_disk_ops *ops = scan->file->disk->ops;
     uint64_t rest = scan->end - offset;
     size_t size = rest < CHUNK_SIZE ? (size_t)rest : CHUNK_SIZE;
-    ft_err err = ops->read_at(scan->file, offset, scan->chunk, size, ret_size);
+    ft_err err = ft_store_read(scan->file, offset, scan->chunk, size, ret_size);
     if (err != FT_OK && size > PAGE_SIZE_SKIPPED) {
-        err = ops->read_at(scan->file, offset, scan->chunk, PAGE_SIZE_SKIPPED, ret_size);
+        err = ft_store_read(scan->file, offset, scan->chunk, PAGE_SIZE_SKIPPED, ret_size);
     }
     return err;
 }

@@ -44,4 +44,11 @@ FT_MUST_USE ft_err ft_store_scan_next(struct ft_store_scan *scan,
 FT_MUST_USE ft_err ft_store_load_block(struct ft_disk_file *file, uint64_t offset,
                                        const struct ft_store_block_header *header, uint8_t *frame);
 
+/*
+ * read_at(), tried some times more when it fails: recovery takes what cannot be read for damaged,
+ * and an error of the moment must not look like that.
+ */
+FT_MUST_USE ft_err ft_store_read(struct ft_disk_file *file, uint64_t offset, void *data,
+                                 size_t size, size_t *ret_size);
+
 #endif
