@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ingest without a network: sessions are structs, the log is in memory, time stands still. */
+#include "collector/ingest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/test.h"
+#include "wire/batch_builder.h"
+
+struct peer {
+    int n_refs;
+    bool closed;
+    enum ft_ingest_close why;
+    char text[256];
+    unsigned n_resumes;
+    unsigned n_messages;
+    struct ft_response last;
+    struct ft_ingest_session *session;
+};
+
+struct world {
+    struct ft_log *log;
+    struct ft_instances *instances;
+    struct ft_ingest *ingest;
+    struct peer peers[4];
+};
+
+static bool peer_send(void *ctx, const void *data, size_t size)
+{
+    struct peer *peer = ctx;
+    CHECK_OK(ft_response_decode(data, size, &peer->last, NULL));
+    peer->n_messages++;
+    return true;
+}
+
+static void peer_close(void *ctx, enum ft_ingest_close why, const char *text)
+{
+    struct peer *peer = ctx;
+    peer->closed = true;
+    peer->why = why;
+    (void)snprintf(peer->text, sizeof peer->text, "%s", text);
+}
+
+static void peer_resume(void *ctx) { ((struct peer *)ctx)->n_resumes++; }
+static void peer_ref(void *ctx) { ((struct peer *)ctx)->n_refs++; }
+static void peer_unref(void *ctx) { ((struct peer *)ctx)->n_refs--; }
+
+static const struct ft_ingest_peer_ops peer_ops = {.send = peer_send,
+                                                   .close = peer_close,
+                                                   .resume = peer_resume,
+                                                   .ref = peer_ref,
+                                                   .unref = peer_unref};
+
+static const struct ft_uuid agent_id = {{1}};
+static const struct ft_uuid instance_id = {{2}};
+static const struct ft_uuid collector_id = {{3}};
+
+static void setup(struct world *world, uint64_t log_bytes, uint64_t queue_bytes)
+{
+    memset(world, 0, sizeof *world);
+    struct ft_log_options log = {.bytes_max = log_bytes, .full = FT_LOG_REFUSE};
+    CHECK_OK(ft_log_memory_create(&log, &world->log));
+    /* A reader that confirms nothing: the log fills up. */
+    CHECK_OK(ft_instances_create(&world->instances));
+    struct ft_ingest_options options = {.collector_id = collector_id,
+                                        .version = "test",
+                                        .queue_bytes_max = queue_bytes,
+                                        .window_bytes = 1 << 20,
+                                        .message_bytes_max = 1 << 20,
+                                        .status_interval_ms = 1000,
+                                        .clock = ft_clock_system(),
+                                        .log = world->log,
+                                        .instances = world->instances,
+                                        .peer_ops = &peer_ops};
+    CHECK_OK(ft_ingest_create(&options, &world->ingest));
+}
+
+static void teardown(struct world *world)
+{
+    for (size_t i = 0; i < 4; i++) {
+        if (world->peers[i].session != NULL) {
+            ft_ingest_session_close(world->peers[i].session);
+        }
+        CHECK_INT(world->peers[i].n_refs, 0);
+    }
+    ft_ingest_destroy(world->ingest);
+    ft_instances_destroy(world->instances);
+    ft_log_destroy(world->log);
+}
+
+static struct ft_ingest_session *open_session(struct world *world, size_t number)
+{
+    struct ft_principal principal = {.name = "test"};
+    struct peer *peer = &world->peers[number];
+    CHECK_OK(
+        ft_ingest_session_open(world->ingest, peer, "192.0.2.1:1", &principal, &peer->session));
+    return peer->session;
+}
+
+static bool say_hello(struct ft_ingest_session *session)
+{
+    struct ft_msg_hello hello = {.protocol_version = FT_WIRE_PROTOCOL_VERSION,
+                                 .agent_id = agent_id,
+                                 .instance_id = instance_id,
+                                 .oldest_seq = 1,
+                                 .next_seq = 1};
+    struct ft_buf buf;
+    ft_buf_init(&buf, 0);
+    CHECK_OK(ft_hello_encode(&hello, &buf));
+    bool go_on = ft_ingest_session_message(session, buf.data, buf.size);
+    ft_buf_deinit(&buf);
+    return go_on;
+}
+
+/* Events first..first+n-1; 'type' 77 breaks the rules. */
+static bool send_batch(struct ft_ingest_session *session, const struct ft_uuid *instance,
+                       uint64_t first, unsigned n, uint8_t type)
+{
+    struct ft_batch_builder *builder = NULL;
+    CHECK_OK(ft_batch_builder_create(instance, &builder));
+    for (unsigned i = 0; i < n; i++) {
+        struct ft_event event = {.seq = first + i, .time_ns = 1, .type = type};
+        CHECK_OK(ft_batch_builder_add(builder, &event));
+    }
+    struct ft_buf body;
+    struct ft_buf message;
+    ft_buf_init(&body, 0);
+    ft_buf_init(&message, 0);
+    CHECK_OK(ft_batch_builder_seal(builder, &body));
+    uint8_t head[FT_WIRE_BATCH_HEAD_SIZE_MAX];
+    ft_buf_add(&message, head, ft_batch_head_encode(body.size, head));
+    ft_buf_add(&message, body.data, body.size);
+    bool go_on = ft_ingest_session_message(session, message.data, message.size);
+    ft_buf_deinit(&message);
+    ft_buf_deinit(&body);
+    ft_batch_builder_destroy(builder);
+    return go_on;
+}
+
+static void commit(struct world *world) { CHECK_OK(ft_ingest_commit(world->ingest, 0)); }
+
+static struct ft_instance known(struct world *world)
+{
+    struct ft_instance_key key = {agent_id, instance_id};
+    struct ft_instance instance;
+    CHECK(ft_instances_get(world->instances, &key, &instance));
+    return instance;
+}
+
+TEST(nothing_is_acknowledged_before_the_commit)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK_INT(world.peers[0].last.kind, FT_RESPONSE_WELCOME);
+    CHECK_INT(world.peers[0].last.welcome.durable_seq, 0);
+    CHECK(send_batch(session, &instance_id, 1, 10, FT_EVENT_DROP));
+    CHECK(send_batch(session, &instance_id, 11, 10, FT_EVENT_DROP));
+    CHECK_INT(world.peers[0].n_messages, 1);
+    commit(&world);
+    CHECK_INT(world.peers[0].n_messages, 2); /* One ack for the group. */
+    CHECK_INT(world.peers[0].last.kind, FT_RESPONSE_ACK);
+    CHECK_INT(world.peers[0].last.ack.durable_seq, 20);
+    CHECK_INT(known(&world).appended_events, 20);
+    teardown(&world);
+}
+
+TEST(repeats_are_acknowledged_and_not_stored_again)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    for (int i = 0; i < 3; i++) {
+        CHECK(send_batch(session, &instance_id, 1, 10, FT_EVENT_DROP));
+        commit(&world);
+        CHECK_INT(world.peers[0].last.ack.durable_seq, 10);
+    }
+    /* Half of it is new. */
+    CHECK(send_batch(session, &instance_id, 6, 10, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(world.peers[0].last.ack.durable_seq, 15);
+    struct ft_log_stats stats;
+    ft_log_stats(world.log, &stats);
+    CHECK_INT(stats.appended_blocks, 2);
+    CHECK_INT(known(&world).appended_events, 15);
+    CHECK_INT(known(&world).duplicate_events, 20);
+    teardown(&world);
+}
+
+TEST(a_newer_session_fences_the_older_one_and_goes_on)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *older = open_session(&world, 0);
+    CHECK(say_hello(older));
+    CHECK(send_batch(older, &instance_id, 1, 10, FT_EVENT_DROP));
+    commit(&world);
+    struct ft_ingest_session *newer = open_session(&world, 1);
+    CHECK(say_hello(newer));
+    CHECK(world.peers[0].closed);
+    CHECK_INT(world.peers[0].why, FT_INGEST_CLOSE_SUPERSEDED);
+    CHECK_INT(world.peers[1].last.welcome.durable_seq, 10);
+    ft_ingest_session_close(older);
+    world.peers[0].session = NULL;
+    CHECK(known(&world).connected); /* The end of the older one changes nothing. */
+    CHECK(send_batch(newer, &instance_id, 11, 10, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(world.peers[1].last.ack.durable_seq, 20);
+    teardown(&world);
+}
+
+TEST(a_poison_batch_is_rejected_and_blocks_nothing)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK(send_batch(session, &instance_id, 1, 10, FT_EVENT_DROP));
+    CHECK(send_batch(session, &instance_id, 11, 5, 77));
+    CHECK(send_batch(session, &instance_id, 16, 10, FT_EVENT_DROP));
+    commit(&world);
+    const struct ft_msg_ack *ack = &world.peers[0].last.ack;
+    CHECK_INT(ack->durable_seq, 25);
+    CHECK_INT(ack->n_rejected, 1);
+    CHECK_INT(ack->rejected[0].first_seq, 11);
+    CHECK_INT(ack->rejected[0].last_seq, 15);
+    CHECK_STR(ack->rejected[0].reason, "row 0: unknown type 77");
+    CHECK_INT(known(&world).appended_events, 20);
+    CHECK_INT(known(&world).rejected_events, 5);
+    CHECK_INT(known(&world).missing_events, 0);
+    teardown(&world);
+}
+
+TEST(holes_are_counted)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK(send_batch(session, &instance_id, 101, 10, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(known(&world).missing_events, 100);
+    CHECK_INT(world.peers[0].last.ack.durable_seq, 110);
+    teardown(&world);
+}
+
+TEST(a_full_log_ends_the_session_and_acknowledges_nothing_behind_it)
+{
+    struct world world;
+    setup(&world, 64 << 10, 1 << 20);
+    struct ft_log_reader *reader = NULL;
+    CHECK_OK(ft_log_reader_open(world.log, "sink", false, &reader));
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    uint64_t next = 1;
+    while (!world.peers[0].closed) {
+        CHECK(next < 100000);
+        CHECK(send_batch(session, &instance_id, next, 500, FT_EVENT_DROP));
+        CHECK(send_batch(session, &instance_id, next + 500, 500, FT_EVENT_DROP));
+        next += 1000;
+        commit(&world);
+    }
+    CHECK_INT(world.peers[0].why, FT_INGEST_CLOSE_UNAVAILABLE);
+    struct ft_log_stats stats;
+    ft_log_stats(world.log, &stats);
+    CHECK_INT(known(&world).durable_seq, stats.appended_events);
+    CHECK_INT(world.peers[0].last.ack.durable_seq, stats.appended_events);
+    ft_log_reader_close(reader);
+    teardown(&world);
+}
+
+TEST(a_full_queue_makes_the_session_wait_until_its_batch_is_done)
+{
+    struct world world;
+    setup(&world, 1 << 24, 100);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK(!send_batch(session, &instance_id, 1, 500, FT_EVENT_DROP));
+    CHECK_INT(world.peers[0].n_resumes, 0);
+    commit(&world);
+    CHECK_INT(world.peers[0].n_resumes, 1);
+    CHECK_INT(world.peers[0].last.ack.durable_seq, 500);
+    teardown(&world);
+}
+
+static void expect_refusal(struct world *world, size_t number, enum ft_ingest_close why,
+                           const char *words)
+{
+    CHECK(world->peers[number].closed);
+    CHECK_INT(world->peers[number].why, why);
+    CHECK(strstr(world->peers[number].text, words) != NULL);
+}
+
+TEST(what_breaks_the_protocol_ends_its_own_session_only)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    CHECK(!send_batch(open_session(&world, 0), &instance_id, 1, 1, FT_EVENT_DROP));
+    expect_refusal(&world, 0, FT_INGEST_CLOSE_PROTOCOL, "Hello comes first");
+    struct ft_ingest_session *session = open_session(&world, 1);
+    CHECK(say_hello(session));
+    CHECK(!say_hello(session));
+    expect_refusal(&world, 1, FT_INGEST_CLOSE_PROTOCOL, "only once");
+    session = open_session(&world, 2);
+    CHECK(!ft_ingest_session_message(session, "\xff\xff", 2));
+    expect_refusal(&world, 2, FT_INGEST_CLOSE_PROTOCOL, "no valid ExportRequest");
+    session = open_session(&world, 3);
+    CHECK(say_hello(session));
+    CHECK(!send_batch(session, &agent_id, 1, 1, FT_EVENT_DROP));
+    expect_refusal(&world, 3, FT_INGEST_CLOSE_PROTOCOL, "another instance");
+    commit(&world);
+    CHECK_INT(known(&world).appended_events, 0);
+    teardown(&world);
+}
+
+TEST(a_token_that_is_bound_to_another_agent_is_denied)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_principal principal = {.name = "bound", .has_agent_id = true, .agent_id = {9}};
+    struct peer *peer = &world.peers[0];
+    CHECK_OK(ft_ingest_session_open(world.ingest, peer, "x", &principal, &peer->session));
+    CHECK(!say_hello(peer->session));
+    expect_refusal(&world, 0, FT_INGEST_CLOSE_DENIED, "another agent");
+    teardown(&world);
+}
