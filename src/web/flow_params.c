@@ -104,13 +104,13 @@ static ft_err refuse_unknown(struct parser *parser, const char *parameter)
             ft_buf_addf(&known, "%s%s", known.size > 0 ? ", " : "", named[i].name);
         }
     }
-    ft_buf_addf(&known, "%sand [not.]", known.size > 0 ? ", " : "");
+    ft_buf_addf(&known, "%swith or without \"not.\" ", known.size > 0 ? "; " : "");
     for (unsigned i = 0; i < FT_COLUMN_N; i++) {
-        ft_buf_addf(&known, "%s%s", i > 0 ? "|" : "", ft_column_name((enum ft_column)i));
+        ft_buf_addf(&known, "%s%s", i > 0 ? ", " : "", ft_column_name((enum ft_column)i));
     }
     ft_err err = refuse(parser, FT_E_UNKNOWN_KEY, parameter, "");
     (void)snprintf(parser->refusal->message, sizeof parser->refusal->message,
-                   "unknown parameter; known here: %s", ft_buf_str(&known));
+                   "unknown parameter \"%s\"; known here: %s", parameter, ft_buf_str(&known));
     parser->refusal->code = "unknown_parameter";
     ft_buf_deinit(&known);
     return err;

@@ -21,7 +21,6 @@ const state = {
   events: null,
   drawTimer: 0,
   stored: "loading",
-  linked: false,
 };
 
 const byId = (id) => document.getElementById(id);
@@ -186,7 +185,9 @@ async function getJson(path) {
   const response = await fetch(path);
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
-    throw new Error(body.error ? body.error.message : `${path}: ${response.status}`);
+    const error = new Error(body.error ? body.error.message : `${path}: ${response.status}`);
+    error.refused = response.status >= 400 && response.status < 500;
+    throw error;
   }
   return body;
 }
@@ -226,6 +227,9 @@ function flowRow(flow) {
 function emptyText() {
   if (state.stored === "loading") {
     return "Loading…";
+  }
+  if (state.stored === "failed") {
+    return "Stored flows are not shown, for the reason above.";
   }
   if (state.agents.size === 0) {
     return "No flows: no agent has connected yet.";
@@ -324,12 +328,23 @@ async function loadStored() {
   draw();
   try {
     const page = await getJson(`/api/v1/flows${query({ limit: 100 })}`);
-    state.rows = page.flows;
+    // Rows that came live meanwhile stay in front; those that are in both appear once.
+    const key = (flow) => `${flow.instance_id}/${flow.seq}`;
+    const known = new Set(state.rows.map(key));
+    state.rows = state.rows.concat(page.flows.filter((flow) => !known.has(key(flow))));
     byId("filter-error").hidden = true;
   } catch (error) {
     byId("filter-error").hidden = false;
     byId("filter-error").textContent = error.message;
-    state.rows = [];
+    state.stored = "failed";
+    // A filter that the query refuses the live stream refuses too: it is not asked for ever.
+    if (error.refused && state.events) {
+      state.events.close();
+      state.events = null;
+      showLink("no live stream", "bad");
+    }
+    draw();
+    return;
   }
   state.stored = "loaded";
   draw();
@@ -365,8 +380,8 @@ function applyFilter(text) {
   byId("dropped").hidden = true;
   byId("export-csv").href = `/api/v1/flows${query({ format: "csv" })}`;
   byId("export-ndjson").href = `/api/v1/flows${query({ format: "ndjson" })}`;
-  loadStored();
   openLive();
+  loadStored();
 }
 
 function start() {

@@ -124,9 +124,10 @@ TEST(a_repeated_filter_adds_alternatives)
 
 TEST(what_is_unknown_is_refused_and_the_known_are_named)
 {
-    bad("src_adr=10.0.0.1", ROWS, "src_adr", "cursor, format, and [not.]time|seq|");
-    bad("src_adr=10.0.0.1", ROWS, "src_adr", "|src_addr|");
-    bad("src_adr=10.0.0.1", ROWS, "src_adr", "|loss_cause");
+    bad("src_adr=10.0.0.1", ROWS, "src_adr",
+        "cursor, format; with or without \"not.\" time, seq, ");
+    bad("src_adr=10.0.0.1", ROWS, "src_adr", ", src_addr, ");
+    bad("src_adr=10.0.0.1", ROWS, "src_adr", ", loss_cause");
     bad("not.src_adr=10.0.0.1", ROWS, "not.src_adr", "unknown parameter");
     bad("by=src_addr", ROWS, "by", "unknown parameter");
     bad("step=1m&by=src_addr", TOP, "step", "unknown parameter");
