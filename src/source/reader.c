@@ -304,6 +304,7 @@ static void watch(struct ft_reader *reader)
     uint64_t count;
     uint64_t max;
     reader->watchdog_mono_ns = reader->mono_ns + reader->options.watchdog_ns;
+    ft_stat_set(&reader->stats->n_foreign, ft_ct_kernel_n_foreign(reader->kernel));
     if (reader->mono_ns - reader->opened_mono_ns >= SETTLED_NS) {
         ft_backoff_reset(&reader->backoff);
     }

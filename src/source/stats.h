@@ -33,6 +33,7 @@ struct ft_source_stats {
     ft_stat table_count;     /* of the kernel */
     ft_stat table_max;       /* of the kernel */
     ft_stat rate;            /* datagrams a second, of the last window */
+    ft_stat n_foreign;       /* datagrams of other processes that were skipped */
 
     /* Pipeline thread. */
     ft_stat n_new; /* kernel events by kind */
