@@ -2,10 +2,12 @@
 /* flowtrail status: a row per component, and the account. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
-#include "cli/rows.h"
+#include "cli/terminal.h"
+#include "cli/where.h"
 #include "json/reader.h"
 
 #define STATUS_PATH       "/api/v1/status"
@@ -16,21 +18,21 @@ struct options {
     int output;
     bool watch;
     int64_t interval;
+    int colour;
 };
 
 enum output { OUTPUT_TABLE, OUTPUT_JSON };
 static const char *const output_names[] = {"table", "json", NULL};
-static const char *const colour_names[] = {"auto", "always", "never", NULL};
 
 static const struct ft_option table_options[] = {
     FT_CLI_WHERE_OPTIONS(struct options),
-    FT_OPT_ENUM(struct options, output, "output", "table", output_names, "Form of the answer.",
-                .letter = 'o'),
-    FT_OPT_BOOL(struct options, watch, "watch", "false", "Ask again and again.", .letter = 'w'),
-    FT_OPT_DURATION(struct options, interval, "interval", "2s", 100000000, 3600000000000,
-                    "How often, with --watch."),
-    FT_OPT_ENUM(struct options, where.colour, "color", "auto", colour_names,
-                "Colour: auto is on a terminal only."),
+    FT_OPT_ENUM(struct options, output, "output", "table", output_names,
+                "Form of the answer; json is the answer as it came.", .letter = 'o'),
+    FT_OPT_BOOL(struct options, watch, "watch", "false", "Ask again and again, until Ctrl-C.",
+                .letter = 'w'),
+    FT_OPT_DURATION(struct options, interval, "interval", "2s", 100 * FT_NS_PER_MS,
+                    3600 * FT_NS_PER_S, "How often, with --watch."),
+    FT_CLI_COLOUR_OPTION(struct options, colour),
 };
 
 static const struct ft_option_table table = {
@@ -41,15 +43,20 @@ static const struct ft_option_table table = {
 
 static int run(const void *loaded, const struct ft_options_args *args);
 static int show(struct ft_http_client *client, const struct options *options);
+static int ask(struct ft_http_client *client, const struct options *options, struct ft_buf *out);
 static int judge(const struct ft_json_value *status);
-static void show_table(const struct ft_json_value *status, bool colour);
-static void show_account(const struct ft_json_value *account, bool colour);
+static void add_table(const struct ft_json_value *status, bool colour, struct ft_buf *out);
+static void add_account(const struct ft_json_value *account, bool colour, struct ft_buf *out);
+static void wait_for(int64_t interval_ns);
 
 const struct ft_command ft_command_status = {
     .name = "status",
     .summary = "How agent or collector are: a row per component, and the account.",
     .text = "Exit code 0: all is well; 1: something needs a look; 2: something failed, or there "
-            "is no answer.",
+            "is no answer.\n\n"
+            "The account says where each event is that was observed: stored, retained (kept until "
+            "the collector has it), or reported lost, with the cause. It balances, or something "
+            "failed.",
     .examples = "  flowtrail status\n"
                 "  flowtrail status --server collector:8319 -o json\n"
                 "  flowtrail status --watch\n",
@@ -61,21 +68,36 @@ static int run(const void *loaded, const struct ft_options_args *args)
 {
     (void)args;
     const struct options *options = loaded;
-    FT_CLEANUP(ft_http_client_destroy)
-    struct ft_http_client *client = ft_cli_connect(&options->where);
+    FT_CLEANUP(ft_cli_disconnect) struct ft_http_client *client = ft_cli_connect(&options->where);
     if (client == NULL) {
         return FT_EXIT_USAGE;
     }
-    int code = show(client, options);
-    while (options->watch) {
-        (void)usleep((useconds_t)(options->interval / 1000));
-        (void)printf("\n");
+    if (!options->watch) {
+        return show(client, options);
+    }
+    ft_cli_catch_signals();
+    int code = FT_EXIT_OK;
+    while (!ft_cli_is_interrupted() && ft_cli_has_reader()) {
         code = show(client, options);
+        wait_for(options->interval);
     }
     return code;
 }
 
 static int show(struct ft_http_client *client, const struct options *options)
+{
+    struct ft_buf out;
+    ft_buf_init(&out, 0);
+    int code = ask(client, options, &out);
+    if (options->watch && options->output == OUTPUT_TABLE) {
+        ft_buf_add_char(&out, '\n');
+    }
+    code = ft_cli_finish(&out, code);
+    ft_buf_deinit(&out);
+    return code;
+}
+
+static int ask(struct ft_http_client *client, const struct options *options, struct ft_buf *out)
 {
     struct ft_buf body;
     ft_buf_init(&body, FT_HTTP_BODY_BYTES_MAX);
@@ -86,36 +108,24 @@ static int show(struct ft_http_client *client, const struct options *options)
         err = ft_json_parse(ft_buf_str(&body), body.size, STATUS_PATH, &doc, &diag);
     }
     int code = FT_EXIT_FAILED;
-    if (err != FT_OK) {
-        ft_cli_diag(&diag);
-        if (!ft_cli_is_collector(&options->where)) {
-            ft_cli_error("is the agent running? (systemctl status flowtraild)");
-        }
-    } else {
-        code = judge(ft_json_doc_get_root(doc));
+    if (err == FT_OK) {
+        const struct ft_json_value *root = ft_json_doc_get_root(doc);
+        code = judge(root);
         if (options->output == OUTPUT_JSON) {
-            (void)printf("%s\n", ft_buf_str(&body));
+            size_t size = body.size;
+            while (size > 0 && body.data[size - 1] == '\n') {
+                size--;
+            }
+            ft_cli_add_json(out, body.data, size);
+            ft_buf_add_char(out, '\n');
         } else {
-            show_table(ft_json_doc_get_root(doc),
-                       ft_cli_use_colour(stdout, (enum ft_cli_colour)options->where.colour));
+            add_table(root, ft_cli_use_colour(options->colour), out);
         }
+    } else if (err != FT_E_CANCELLED) {
+        ft_cli_tell_failure(&options->where, err, &diag);
     }
     ft_buf_deinit(&body);
     return code;
-}
-
-static const char *text_of(const struct ft_json_value *object, const char *key)
-{
-    const char *text = "";
-    ft_err_ignore(ft_json_get_str(object, key, &text, NULL), "absent is empty");
-    return text;
-}
-
-static uint64_t number_of(const struct ft_json_value *object, const char *key)
-{
-    uint64_t number = 0;
-    ft_err_ignore(ft_json_get_u64(object, key, &number, NULL), "absent is zero");
-    return number;
 }
 
 static int code_of(const char *health)
@@ -132,64 +142,82 @@ static const char *paint(int code, bool colour)
     return colour ? paints[code] : "";
 }
 
-static bool is_balanced(const struct ft_json_value *account)
-{
-    bool balanced = false;
-    ft_err_ignore(ft_json_get_bool(account, "balanced", &balanced, NULL), "absent is false");
-    return balanced;
-}
-
 /* The worst of all components and the account. */
 static int judge(const struct ft_json_value *status)
 {
-    int code = FT_EXIT_OK;
     const struct ft_json_value *components = ft_json_get(status, "components");
+    /* Who has no components did not say that it is well. */
+    int code = ft_json_size(components) > 0 ? FT_EXIT_OK : FT_EXIT_FAILED;
     for (size_t i = 0; i < ft_json_size(components); i++) {
-        int row = code_of(text_of(ft_json_at(components, i), "health"));
+        int row = code_of(ft_cli_text_of(ft_json_at(components, i), "health"));
         code = row > code ? row : code;
     }
     const struct ft_json_value *account = ft_json_get(status, "account");
-    return account != NULL && !is_balanced(account) ? FT_EXIT_FAILED : code;
+    return account != NULL && !ft_cli_is_set(account, "balanced") ? FT_EXIT_FAILED : code;
 }
 
-static void show_table(const struct ft_json_value *status, bool colour)
+static void add_table(const struct ft_json_value *status, bool colour, struct ft_buf *out)
 {
     const char *end = colour ? "\033[0m" : "";
-    (void)printf("%s %s on %s\n\n", text_of(status, "program"), text_of(status, "version"),
-                 text_of(status, "host_name"));
+    ft_cli_add_clean(out, ft_cli_text_of(status, "program"));
+    ft_buf_add_char(out, ' ');
+    ft_cli_add_clean(out, ft_cli_text_of(status, "version"));
+    ft_buf_add_str(out, " on ");
+    ft_cli_add_clean(out, ft_cli_text_of(status, "host_name"));
+    ft_buf_add_str(out, "\n\n");
     const struct ft_json_value *components = ft_json_get(status, "components");
+    if (ft_json_size(components) == 0) {
+        ft_buf_add_str(out, "The answer names no components.\n");
+    }
     for (size_t i = 0; i < ft_json_size(components); i++) {
         const struct ft_json_value *component = ft_json_at(components, i);
-        const char *health = text_of(component, "health");
-        (void)printf("%-14s %s%-9s%s %s\n", text_of(component, "name"),
-                     paint(code_of(health), colour), health, end, text_of(component, "text"));
+        const char *health = ft_cli_text_of(component, "health");
+        ft_cli_add_column(out, ft_cli_text_of(component, "name"), 14);
+        ft_buf_addf(out, " %s", paint(code_of(health), colour));
+        ft_cli_add_column(out, health, 9);
+        ft_buf_addf(out, "%s ", end);
+        ft_cli_add_clean(out, ft_cli_text_of(component, "text"));
+        ft_buf_add_char(out, '\n');
     }
-    show_account(ft_json_get(status, "account"), colour);
+    const struct ft_json_value *account = ft_json_get(status, "account");
+    if (account != NULL) {
+        add_account(account, colour, out);
+    }
 }
 
-static bool print_cause(void *ctx, const char *key, const struct ft_json_value *value)
+static bool add_cause(void *ctx, const char *key, const struct ft_json_value *value)
 {
-    (void)ctx;
+    struct ft_buf *out = ctx;
     uint64_t count = 0;
     if (ft_json_as_u64(value, &count) && count > 0) {
-        (void)printf("  %-16s %12llu\n", key, (unsigned long long)count);
+        ft_buf_add_str(out, "  ");
+        ft_cli_add_column(out, key, 16);
+        ft_buf_addf(out, " %12llu\n", (unsigned long long)count);
     }
     return true;
 }
 
-static void show_account(const struct ft_json_value *account, bool colour)
+static void add_account(const struct ft_json_value *account, bool colour, struct ft_buf *out)
 {
-    if (account == NULL) {
-        return;
-    }
     static const char *const parts[] = {"observed", "stored", "retained", "lost"};
-    (void)printf("\nEvents\n");
+    ft_buf_add_str(out, "\nEvents\n");
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        (void)printf("%-18s %12llu\n", parts[i], (unsigned long long)number_of(account, parts[i]));
+        ft_buf_addf(out, "%-18s %12llu\n", parts[i],
+                    (unsigned long long)ft_cli_number_of(account, parts[i]));
     }
-    ft_json_each(ft_json_get(account, "lost_by_cause"), print_cause, NULL);
-    bool balanced = is_balanced(account);
-    (void)printf("%-18s %s%12s%s\n", "account",
-                 paint(balanced ? FT_EXIT_OK : FT_EXIT_FAILED, colour),
-                 balanced ? "balanced" : "NOT BALANCED", colour ? "\033[0m" : "");
+    ft_json_each(ft_json_get(account, "lost_by_cause"), add_cause, out);
+    bool balanced = ft_cli_is_set(account, "balanced");
+    ft_buf_addf(out, "%-18s %s%12s%s\n", "account",
+                paint(balanced ? FT_EXIT_OK : FT_EXIT_FAILED, colour),
+                balanced ? "balanced" : "NOT BALANCED", colour ? "\033[0m" : "");
+}
+
+/* Until the time is over or Ctrl-C. */
+static void wait_for(int64_t interval_ns)
+{
+    struct timespec time = {.tv_sec = interval_ns / FT_NS_PER_S,
+                            .tv_nsec = interval_ns % FT_NS_PER_S};
+    if (!ft_cli_is_interrupted()) {
+        (void)nanosleep(&time, NULL);
+    }
 }
