@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/suggest.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 static size_t min3(size_t a, size_t b, size_t c);
+static bool is_shortened_flag(const char *word, size_t len, const char *name);
 
 void ft_suggest_offer(struct ft_suggest *suggest, const char *name)
 {
@@ -15,10 +17,19 @@ void ft_suggest_offer(struct ft_suggest *suggest, const char *name)
     /* A third of the letters may differ: more, and the suggestion is a guess that misleads. */
     size_t allowed = len / 3 > 1 ? len / 3 : 1;
     size_t distance = ft_suggest_distance(suggest->word, name);
+    if (is_shortened_flag(suggest->word, len, name)) {
+        distance = 0;
+    }
     if (distance <= allowed && (suggest->best[0] == '\0' || distance < suggest->best_distance)) {
         (void)snprintf(suggest->best, sizeof suggest->best, "%s", name);
         suggest->best_distance = distance;
     }
+}
+
+/* "--prot" for "--protocol": other programs take it, so people write it. */
+static bool is_shortened_flag(const char *word, size_t len, const char *name)
+{
+    return len >= 5 && strncmp(word, "--", 2) == 0 && strncmp(word, name, len) == 0;
 }
 
 /* Optimal string alignment, three rows. */

@@ -28,6 +28,18 @@ TEST(nearest_is_kept_and_far_ones_are_not)
     CHECK_STR(suggest.best, "log.bytes_max");
 }
 
+TEST(shortened_flag_is_the_nearest)
+{
+    struct ft_suggest suggest = {.word = "--prot"};
+    ft_suggest_offer(&suggest, "--port");
+    CHECK_STR(suggest.best, "--port");
+    ft_suggest_offer(&suggest, "--protocol");
+    CHECK_STR(suggest.best, "--protocol");
+    struct ft_suggest too_short = {.word = "--pr"};
+    ft_suggest_offer(&too_short, "--protocol");
+    CHECK_STR(too_short.best, "");
+}
+
 TEST(longest_names_do_not_overflow)
 {
     char longest[FT_SUGGEST_LEN_MAX + 1];
