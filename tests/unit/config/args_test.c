@@ -102,7 +102,7 @@ TEST(mistakes_are_named)
     refused(PARSE(0, "-c", "x"), FT_E_UNKNOWN_KEY, "unknown flag \"-c\"; --help lists the flags");
     /* No abbreviations. */
     refused(PARSE(ALL, "--fol"), FT_E_UNKNOWN_KEY,
-            "unknown flag \"--fol\"; --help lists the flags");
+            "unknown flag \"--fol\"; did you mean \"--follow\"?");
 }
 
 TEST(secrets_have_no_flag_and_are_not_repeated)
