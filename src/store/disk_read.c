@@ -32,9 +32,9 @@ struct found {
     uint64_t next_offset;
 };
 
-static bool find_place_locked(struct ft_log_reader *reader, uint64_t limit,
+static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, uint64_t limit,
                               struct ft_block *ret_block, struct place *ret_place)
-    FT_REQUIRES(reader->log->lock);
+    FT_REQUIRES(log->lock);
 static ft_err open_segment(struct ft_log_reader *reader, uint64_t number);
 static ft_err read_place(struct ft_log_reader *reader, const struct place *place,
                          struct found *ret_found);
@@ -51,7 +51,7 @@ ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
         struct place place = {0};
         ft_mutex_lock(&log->lock);
         uint64_t limit = durable_only ? log->durable : log->last;
-        bool on_disk = find_place_locked(reader, limit, ret_block, &place);
+        bool on_disk = find_place_locked(log, reader, limit, ret_block, &place);
         ft_mutex_unlock(&log->lock);
         if (!on_disk) {
             return ret_block->owner_ != NULL ? FT_OK : ft_err_from_errno(EAGAIN);
@@ -135,10 +135,9 @@ void ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment
  * True when the next block is to be read from a segment's file.  False when it was given out from
  * memory, or when there is none up to 'limit'.
  */
-static bool find_place_locked(struct ft_log_reader *reader, uint64_t limit,
+static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, uint64_t limit,
                               struct ft_block *ret_block, struct place *ret_place)
 {
-    struct ft_log *log = reader->log;
     struct ft_store_tail *tail = &ft_store_disk_of(log)->tail;
     size_t i = ft_store_find_segment_locked(log, reader->next);
     if (i == log->n_segments) {
