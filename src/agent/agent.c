@@ -63,7 +63,9 @@ ft_err ft_agent_run(const struct ft_agent_options *options, ft_agent_load_fn *lo
 static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag)
 {
     agent->started_ns = ft_clock_real_ns(agent->clock);
+    ft_mutex_lock(&agent->lock);
     agent->config_loaded_ns = agent->started_ns;
+    ft_mutex_unlock(&agent->lock);
     agent->pipeline_alive_ns = ft_clock_mono_ns(agent->clock);
     FT_TRY(ft_host_read(&agent->host));
     (void)snprintf(agent->host_name, sizeof agent->host_name, "%s",
