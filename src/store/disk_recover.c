@@ -537,15 +537,18 @@ static bool measure(const struct recovery *recovery, size_t i, const struct ft_s
 static void report_all(struct recovery *recovery)
 {
     uint64_t last = 0;
+    bool last_known = false;
+    bool had_wreck = false;
     for (size_t i = 0; i < recovery->n; i++) {
         const struct ft_store_candidate *candidate = &recovery->candidates[i];
         struct ft_log_damage damage = {0};
         ft_store_segment_name(candidate->number, damage.file);
-        if (usable(candidate) && last > 0 && candidate->previous > last) {
-            damage.blocks_lost = candidate->previous - last;
+        if (usable(candidate) && candidate->previous > last && (last_known || had_wreck)) {
+            damage.blocks_lost = last_known ? candidate->previous - last : 0;
             damage.what = "blocks before it are missing";
             report(recovery, &damage);
         }
+        uint64_t end = candidate->blocks.last; /* What is missing up to here was told. */
         size_t n = candidate->damages != NULL ? candidate->damages->n : 0;
         for (size_t k = 0; k < n; k++) {
             const struct ft_store_damage *part = &candidate->damages->parts[k];
@@ -554,15 +557,21 @@ static void report_all(struct recovery *recovery)
                 damage.size = part->size;
                 damage.what = part->what;
                 report(recovery, &damage);
-                if (part->before == FT_STORE_NO_BLOCK_BEHIND && last > 0) {
-                    last = part->after + damage.blocks_lost;
+                uint64_t told = part->before - 1;
+                if (part->before == FT_STORE_NO_BLOCK_BEHIND) {
+                    told = part->after + damage.blocks_lost;
                 }
+                end = told > end ? told : end;
             }
         }
-        if (usable(candidate) && candidate->blocks.last > last) {
-            last = candidate->blocks.last < candidate->limit ? candidate->blocks.last
-                                                             : candidate->limit - 1;
+        if (candidate->foreign) {
+            continue;
         }
+
+        end = end < candidate->limit ? end : candidate->limit - 1;
+        last = end > last ? end : last;
+        last_known = last_known || candidate->header_known || usable(candidate);
+        had_wreck = had_wreck || !usable(candidate);
     }
 }
 

@@ -55,9 +55,15 @@ static uint64_t get64(const uint8_t *from)
 
 void ft_store_encode_segment_header(const struct ft_store_segment_header *header, uint8_t *to)
 {
+    ft_store_encode_segment_header_as(header, VERSION, to);
+}
+
+void ft_store_encode_segment_header_as(const struct ft_store_segment_header *header,
+                                       uint32_t version, uint8_t *to)
+{
     memset(to, 0, FT_STORE_SEGMENT_HEADER_SIZE);
     memcpy(to, segment_magic, sizeof segment_magic);
-    put32(to + 8, VERSION);
+    put32(to + 8, version);
     put64(to + 16, header->number);
     put64(to + 24, header->salt);
     put64(to + 32, header->first);

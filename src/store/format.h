@@ -107,6 +107,9 @@ static inline size_t ft_store_frame_size(size_t size)
 
 /* Each encodes or decodes exactly the size named above; decoding is false for what is not ours. */
 void ft_store_encode_segment_header(const struct ft_store_segment_header *header, uint8_t *to);
+/* As another version would; for tests. */
+void ft_store_encode_segment_header_as(const struct ft_store_segment_header *header,
+                                       uint32_t version, uint8_t *to);
 bool ft_store_decode_segment_header(const uint8_t *from, struct ft_store_segment_header *ret_header,
                                     uint32_t *ret_version);
 void ft_store_encode_trailer(const struct ft_store_trailer *trailer, uint8_t *to);

@@ -25,6 +25,12 @@ void workload_init(struct workload *work, struct ft_disk *disk)
     *work = (struct workload){.disk = disk};
 }
 
+static void count_lost(void *ctx, const struct ft_log_damage *damage)
+{
+    struct workload *work = ctx;
+    work->n_told_lost += damage->blocks_lost;
+}
+
 static ft_err append(struct workload *work, struct ft_log *log)
 {
     uint64_t n = work->n_appended + 1;
@@ -166,7 +172,7 @@ ft_err workload_run(struct workload *work, unsigned n_rounds)
 {
     struct ft_log_options options = workload_options();
     struct ft_log *log;
-    FT_TRY(ft_log_disk_open(work->disk, &options, NULL, NULL, &log));
+    FT_TRY(ft_log_disk_open(work->disk, &options, count_lost, work, &log));
     bool found[WORKLOAD_MAX] = {false};
     reconcile(work, log, false, found);
     struct ft_log_reader *readers[WORKLOAD_READERS] = {NULL};
@@ -228,7 +234,7 @@ void workload_check(struct workload *work, bool all_appended)
 {
     struct ft_log_options options = workload_options();
     struct ft_log *log;
-    CHECK_OK(ft_log_disk_open(work->disk, &options, NULL, NULL, &log));
+    CHECK_OK(ft_log_disk_open(work->disk, &options, count_lost, work, &log));
     bool found[WORKLOAD_MAX] = {false};
     reconcile(work, log, all_appended, found);
     for (unsigned i = 0; i < WORKLOAD_READERS; i++) {

@@ -21,6 +21,7 @@ struct workload {
     uint64_t confirmed[WORKLOAD_READERS];
     bool opened[WORKLOAD_READERS]; /* From then on it holds blocks back. */
     uint64_t n_errors;
+    uint64_t n_told_lost; /* Blocks that recovery said were lost. */
 };
 
 /* Blocks in one round, with a sync behind them. */
