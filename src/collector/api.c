@@ -84,28 +84,27 @@ void ft_collector_write_agents(struct ft_json_writer *writer, const struct ft_co
     free(all);
 }
 
-/* What an agent observed and has not told of since is not known: its last word counts. */
+/*
+ * What is stored is ours to say; what was observed and lost is the agent's last word, which may be
+ * older than what arrived since.
+ */
 static void add_instance(struct account *account, const struct ft_instance *instance,
                          int64_t now_ns)
 {
+    const uint64_t *by_cause = instance->has_status ? instance->status.lost : instance->lost_events;
     uint64_t lost = 0;
-    if (instance->has_status) {
-        const struct ft_msg_status *status = &instance->status;
-        for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-            lost += status->lost[cause];
-            account->lost_by_cause[cause] += status->lost[cause];
-        }
-        account->observed += status->observed_events;
-        account->stored += status->acknowledged_events;
-        account->retained += status->retained_events;
-    } else {
-        for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-            lost += instance->lost_events[cause];
-            account->lost_by_cause[cause] += instance->lost_events[cause];
-        }
-        account->observed += instance->appended_events + lost;
-        account->stored += instance->appended_events;
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        lost += by_cause[cause];
+        account->lost_by_cause[cause] += by_cause[cause];
     }
+    uint64_t stored = instance->appended_events;
+    uint64_t observed = instance->has_status ? instance->status.observed_events : 0;
+    if (observed < stored + lost) {
+        observed = stored + lost;
+    }
+    account->observed += observed;
+    account->stored += stored;
+    account->retained += observed - stored - lost;
     account->lost += lost;
     account->missing += instance->missing_events;
     if (!ft_instance_is_balanced(instance)) {
