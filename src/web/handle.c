@@ -211,7 +211,8 @@ static void check(struct ft_web_request *request, struct MHD_Connection *connect
     }
     /* No path of ours needs decoding: one that is encoded is simply none of them. */
     const struct ft_web_route_entry *route = find_route(web, request->uri);
-    if (route == NULL) {
+    bool public_only = web->options.tcp_public_only && !request->listener->is_unix;
+    if (route == NULL || (public_only && !route->is_public)) {
         refuse(request, FT_WEB_REFUSED_NOT_FOUND, 404, "not_found", "there is nothing here");
         return;
     }

@@ -71,6 +71,17 @@ ft_err ft_web_route(struct ft_web *web, const char *path, enum ft_web_run run,
     return FT_OK;
 }
 
+ft_err ft_web_set_public(struct ft_web *web, const char *path)
+{
+    for (size_t i = 0; i < web->n_routes; i++) {
+        if (strcmp(web->routes[i].path, path) == 0) {
+            web->routes[i].is_public = true;
+            return FT_OK;
+        }
+    }
+    return FT_E_NOT_FOUND;
+}
+
 ft_err ft_web_start(struct ft_web *web, struct ft_diag *reterr_diag)
 {
     web->started = true;

@@ -47,15 +47,22 @@ static void on_metrics(void *ctx, struct ft_web_request *request)
     ft_buf_deinit(&buf);
 }
 
+/* These tell nothing about anybody's connections: also where the rest is not shown. */
+static ft_err add(struct ft_web *web, const char *path, ft_web_handler_fn *handler, void *ctx)
+{
+    FT_TRY(ft_web_route(web, path, FT_WEB_RUN_DIRECT, handler, ctx));
+    return ft_web_set_public(web, path);
+}
+
 ft_err ft_web_add_standard(struct ft_web *web, const struct ft_web_standard *standard)
 {
     void *ctx = (void *)(uintptr_t)standard;
-    FT_TRY(ft_web_route(web, "/livez", FT_WEB_RUN_DIRECT, on_live, ctx));
-    FT_TRY(ft_web_route(web, "/healthz", FT_WEB_RUN_DIRECT, on_live, ctx));
-    FT_TRY(ft_web_route(web, "/readyz", FT_WEB_RUN_DIRECT, on_ready, ctx));
-    FT_TRY(ft_web_route(web, "/version", FT_WEB_RUN_DIRECT, on_version, ctx));
+    FT_TRY(add(web, "/livez", on_live, ctx));
+    FT_TRY(add(web, "/healthz", on_live, ctx));
+    FT_TRY(add(web, "/readyz", on_ready, ctx));
+    FT_TRY(add(web, "/version", on_version, ctx));
     if (standard->metrics != NULL) {
-        FT_TRY(ft_web_route(web, "/metrics", FT_WEB_RUN_DIRECT, on_metrics, ctx));
+        FT_TRY(add(web, "/metrics", on_metrics, ctx));
     }
     return FT_OK;
 }

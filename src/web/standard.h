@@ -8,6 +8,8 @@
  *   /version   {"program", "version"}
  *   /metrics   Prometheus text, when there are metrics
  *
+ * All of them are public (ft_web_set_public()).
+ *
  * Thread: the routes run in threads of the web server.
  */
 #ifndef FT_WEB_STANDARD_H

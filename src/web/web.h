@@ -49,11 +49,13 @@ struct ft_web_request;
 struct ft_web_options {
     const char *address;      /* "127.0.0.1:8319", "[::1]:0"; NULL or "": no TCP. */
     bool allow_remote;        /* 'address' may be other than loopback. */
+    bool tcp_public_only;     /* TCP has only ft_web_set_public() routes: any local user reaches it,
+                                 a Unix socket only its group. */
     const char *unix_path;    /* Mode 0660; a stale socket is replaced.  NULL or "": none. */
     const char *const *hosts; /* Names in Host besides localhost and IP literals (web/host.h). */
     size_t n_hosts;
     const struct ft_clock *clock; /* NULL: the system's. */
-    struct ft_metrics *metrics;   /* NULL: none; must outlive the server. */
+    struct ft_metrics *metrics;   /* NULL: none; outlives the server, is not written after it. */
     const char *metrics_prefix;   /* "flowtrail_collector" */
 
     unsigned threads;                /* That serve connections. */
@@ -86,6 +88,9 @@ FT_DEFINE_CLEANUP(struct ft_web, ft_web_destroy);
 /* Before start.  'path' is static.  FT_E_FULL past FT_WEB_ROUTES_MAX, -EEXIST. */
 FT_MUST_USE ft_err ft_web_route(struct ft_web *web, const char *path, enum ft_web_run run,
                                 ft_web_handler_fn *handler, void *ctx);
+
+/* Before start: the route is there on TCP even with 'tcp_public_only'.  FT_E_NOT_FOUND. */
+FT_MUST_USE ft_err ft_web_set_public(struct ft_web *web, const char *path);
 
 /*
  * Binds and serves.  Fails with FT_E_SYNTAX (address), FT_E_RANGE (not loopback), the system's

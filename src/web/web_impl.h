@@ -30,6 +30,7 @@ struct ft_web_route_entry {
     enum ft_web_run run;
     ft_web_handler_fn *handler;
     void *ctx;
+    bool is_public;
 };
 
 struct ft_web_listener {
