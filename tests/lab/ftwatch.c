@@ -36,7 +36,7 @@ static int on_event(enum nf_conntrack_msg_type type, struct nf_conntrack *ct, vo
     struct timeval now;
     (void)data;
     (void)gettimeofday(&now, NULL);
-    (void)nfct_snprintf(text, sizeof text, ct, type, NFCT_O_DEFAULT,
+    (void)nfct_snprintf(text, sizeof text, ct, (unsigned)type, NFCT_O_DEFAULT,
                         NFCT_OF_SHOW_LAYER3 | NFCT_OF_ID);
     (void)printf("[%ld.%06ld]\t%s", (long)now.tv_sec, (long)now.tv_usec, text);
     if (nfct_attr_is_set(ct, ATTR_TIMESTAMP_START) > 0) {
