@@ -48,6 +48,27 @@ install_packages() {
     rm -f "$log"
 }
 
+# Two witnesses of the tests are fetched into build/ only: Debian's package of promtool would start a
+# server on the machine, and Debian has no DuckDB for Python.  Both are put in front of the paths.
+fetch_witnesses() {
+    local to=$FT_TOP/build/third_party version log
+    log=$(mktemp)
+    if [ ! -x "$to/promtool/usr/bin/promtool" ]; then
+        (mkdir -p "$to/promtool" && cd "$to/promtool" && { apt-get download prometheus || { apt-get update -q && apt-get download prometheus; }; } &&
+            dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) >"$log" 2>&1 ||
+            { tail -n 5 "$log" >&2 && warn "promtool could not be fetched"; }
+    fi
+    version=$(awk -v arch="$(uname -m)" '$1 == arch && $2 == "library" { print $3 }' \
+        "$FT_TOP/third_party/duckdb/pins")
+    if [ ! -e "$to/python-$version/duckdb/__init__.py" ]; then
+        "$PYTHON" -m pip install -q --no-deps --only-binary :all: --target "$to/python-$version" \
+            "duckdb==$version" >"$log" 2>&1 ||
+            { tail -n 5 "$log" >&2 && warn "Python's DuckDB could not be fetched"; }
+    fi
+    rm -f "$log"
+    export PATH=$to/promtool/usr/bin:$PATH PYTHONPATH=$to/python-$version
+}
+
 # build_preset PRESET [TARGET…]: configures once and builds; the log is shown only on failure.
 build_preset() {
     local preset=$1 log="$FT_TOP/build/$1.log"
