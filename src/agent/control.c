@@ -18,6 +18,7 @@ ft_err ft_control_open(struct ft_agent *agent, struct ft_control *control,
     control->agent = agent;
     struct ft_web_options web = {.unix_path = agent->options->control.socket,
                                  .address = agent->options->control.metrics_listen,
+                                 .tcp_public_only = true,
                                  .clock = agent->clock,
                                  .metrics = agent->metrics,
                                  .metrics_prefix = "flowtrail_agent"};
