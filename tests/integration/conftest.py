@@ -2,6 +2,7 @@
 """Fixtures of the integration tests.  Each test has a lab of its own, in its own directory."""
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -19,7 +20,9 @@ def reason_to_skip():
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "lab: needs root and network namespaces")
+    """A run that is told to end takes its labs with it."""
+    del config
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item):

@@ -28,6 +28,7 @@ import time
 CLONE_NEWNET = 0x40000000
 NETNS = pathlib.Path("/run/netns")
 MAX_FILE = pathlib.Path("/proc/sys/net/netfilter/nf_conntrack_max")
+MAX_LOCK = "/run/ft-lab-conntrack-max.lock"
 PUBLIC4 = "203.0.113.80"
 PUBLIC6 = "2001:db8:ff::80"
 
@@ -78,7 +79,10 @@ def wait_until(predicate, timeout=10.0, what="it", step=0.02):
 
 
 def remove_leftovers():
-    """Namespaces of runs whose process is gone."""
+    """Namespaces of runs whose process is gone, and the limit that such a run raised."""
+    with open(MAX_LOCK, "a+", encoding="ascii") as lock, contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        restore_max(lock)
     for path in NETNS.glob("ft-*"):
         match = re.match(r"ft-(\d+)-", path.name)
         if match and not pathlib.Path(f"/proc/{match.group(1)}").exists():
@@ -344,14 +348,27 @@ class Lab:
             }}""")
 
 
+def restore_max(lock):
+    """Puts back what the lock file remembers, after this run or a killed one."""
+    lock.seek(0)
+    before = lock.read().strip()
+    if before:
+        MAX_FILE.write_text(f"{before}\n")
+        lock.seek(0)
+        lock.truncate()
+
+
 @contextlib.contextmanager
 def conntrack_max(n):
     """Raises the kernel's one limit for all namespaces to at least 'n', and puts it back."""
-    with open("/run/ft-lab-conntrack-max.lock", "w", encoding="ascii") as lock:
+    with open(MAX_LOCK, "a+", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        restore_max(lock)
         before = int(MAX_FILE.read_text())
+        lock.write(f"{before}\n")
+        lock.flush()
         try:
             MAX_FILE.write_text(f"{max(before, n)}\n")
             yield
         finally:
-            MAX_FILE.write_text(f"{before}\n")
+            restore_max(lock)

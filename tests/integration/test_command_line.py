@@ -70,7 +70,7 @@ def test_observe_asks_the_agent_too(stack):
 def test_status_tells_each_component(stack):
     code, out, err = flowtrail(stack, "status", "--agent", stack.socket)
     assert code == 0, out + err
-    for word in ("capture", "log", "stream", "collector", "configuration"):
+    for word in ("capture", "log", "stream", "configuration", "account"):
         assert word in out.lower(), out
     assert stack.collector.stop() == 0
     wait_until(lambda: flowtrail(stack, "status", "--agent", stack.socket)[0] in (1, 2), 20,
