@@ -36,6 +36,8 @@ ft_err ft_rpc_server_start(const struct ft_rpc_server_options *options,
     }
     ft_mutex_init(&server->lock);
     ft_cond_init(&server->changed);
+    /* Before the threads start, so that they see it without the help of gRPC's own locks. */
+    server->stop_op = (struct ft_rpc_op){on_stopped, NULL};
     ft_err err = set_up(server, options, reterr_diag);
     if (err == FT_OK) {
         err = listen_on(server, options->listen, reterr_diag);
@@ -100,7 +102,6 @@ void ft_rpc_server_stop(struct ft_rpc_server *server, int64_t grace_ns)
     }
     int64_t deadline = ft_clock_mono_ns(ft_clock_system()) + grace_ns;
     atomic_store(&server->stopping, true);
-    server->stop_op = (struct ft_rpc_op){on_stopped, NULL};
     grpc_server_shutdown_and_notify(server->server, server->workers[0].queue, &server->stop_op);
     ft_mutex_lock(&server->lock);
     while (server->n_sessions > 0 && !server->stopped &&
@@ -289,7 +290,6 @@ static void tear_down(struct ft_rpc_server *server) FT_NO_TSA
     }
     if (server->server != NULL && !server->stopped && server->workers[0].queue != NULL) {
         /* gRPC destroys only what was shut down; without threads this one has to drain. */
-        server->stop_op = (struct ft_rpc_op){on_stopped, NULL};
         grpc_server_shutdown_and_notify(server->server, server->workers[0].queue, &server->stop_op);
         grpc_server_cancel_all_calls(server->server);
     }
