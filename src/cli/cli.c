@@ -15,6 +15,7 @@ static int run_command(const struct ft_command *command, int argc, char **argv);
 static int run_with(const struct ft_command *command, const struct ft_options_args *args);
 static int show(void (*write)(struct ft_buf *out));
 static int show_help(const struct ft_command *command, bool all);
+static int no_words(void);
 static int no_command(const char *name);
 
 int ft_cli_run(int argc, char **argv)
@@ -22,8 +23,7 @@ int ft_cli_run(int argc, char **argv)
     /* A closed pipe (`flowtrail observe | head`) is an error of write, not a signal. */
     (void)signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
-        (void)show(ft_cli_usage);
-        return FT_EXIT_USAGE;
+        return no_words();
     }
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
@@ -40,15 +40,28 @@ int ft_cli_run(int argc, char **argv)
     return command != NULL ? run_command(command, argc - 1, argv + 1) : no_command(name);
 }
 
+/* The commands, but to standard error: a script that fell short reads no answer. */
+static int no_words(void)
+{
+    struct ft_buf out;
+    ft_buf_init(&out, 0);
+    ft_cli_usage(&out);
+    (void)fputs(ft_buf_str(&out), stderr);
+    ft_buf_deinit(&out);
+    return FT_EXIT_USAGE;
+}
+
 static int no_command(const char *name)
 {
     struct ft_suggest suggest = {.word = name};
     for (size_t i = 0; ft_commands[i] != NULL; i++) {
         ft_suggest_offer(&suggest, ft_commands[i]->name);
     }
-    ft_cli_error("there is no command \"%s\"%s%s%s; flowtrail --help lists them", name,
-                 suggest.best[0] != '\0' ? ", did you mean \"" : "", suggest.best,
-                 suggest.best[0] != '\0' ? "\"?" : "");
+    if (suggest.best[0] != '\0') {
+        ft_cli_error("there is no command \"%s\"; did you mean \"%s\"?", name, suggest.best);
+    } else {
+        ft_cli_error("there is no command \"%s\"; flowtrail --help lists them", name);
+    }
     return FT_EXIT_USAGE;
 }
 

@@ -137,7 +137,7 @@ static void format_loss(struct printer *printer, const struct ft_row *row)
     const char *name = ft_cli_names_find(printer->names, &row->agent_id);
     ft_buf_addf(&printer->out, "%s - %s  ", begin, end);
     ft_cli_add_column(&printer->out, name != NULL ? name : id, 12);
-    ft_buf_addf(&printer->out, "  %s%llu events  %s\n", loss->estimated ? "about " : "",
+    ft_buf_addf(&printer->out, "  %s%llu events  %s\n", loss->estimated ? "at most " : "",
                 (unsigned long long)loss->count, ft_loss_cause_name((unsigned)loss->cause));
 }
 

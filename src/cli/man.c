@@ -41,9 +41,10 @@ static void add_options(const struct ft_option_table *table, struct ft_buf *out)
 
 static void add_command(const struct ft_command *command, struct ft_buf *out)
 {
-    ft_buf_addf(out, "## flowtrail %s \\[OPTION\\]...%s%s\n\n", command->name,
-                command->operands != NULL ? " " : "",
-                command->operands != NULL ? command->operands : "");
+    ft_buf_addf(out, "## flowtrail %s\n\n*flowtrail %s* [_OPTION_]...%s%s%s\n\n", command->name,
+                command->name, command->operands != NULL ? " _" : "",
+                command->operands != NULL ? command->operands : "",
+                command->operands != NULL ? "_" : "");
     add_text(command->summary, out);
     ft_buf_add_str(out, "\n\n");
     if (command->text != NULL) {

@@ -26,9 +26,9 @@ static const struct ft_option table_options[] = {
                   .value_name = "FILE"),
     FT_OPT_BOOL(O, follow, "follow", "false", "Stay and show flows as they come, until Ctrl-C.",
                 .letter = 'f'),
-    FT_OPT_U64(O, last, "last", "0", 0, FT_CLI_NEWEST_MAX,
+    FT_OPT_U64(O, last, "last", NULL, 0, FT_CLI_NEWEST_MAX,
                "The newest N; 20 unless something else is asked for.", .value_name = "N"),
-    FT_OPT_U64(O, first, "first", "0", 0, UINT64_MAX / 2, "The oldest N.", .value_name = "N"),
+    FT_OPT_U64(O, first, "first", NULL, 0, UINT64_MAX / 2, "The oldest N.", .value_name = "N"),
     FT_OPT_BOOL(O, all, "all", "false", "All flows, however many there are."),
     FT_OPT_STRING(O, since, "since", NULL,
                   "From this time on: RFC 3339, or how long ago (\"10m\", \"2h30m\").",
@@ -186,8 +186,10 @@ static ft_err add_filter(const struct ft_options_flag *flag, bool negate,
         return ft_cli_names_filter(names, flag->value, negate, filters, reterr_diag);
     }
     if (negate) {
+        char name[64];
+        ft_option_flag_name(flag->option, name, sizeof name);
         return ft_diag_set(reterr_diag, FT_E_SYNTAX, NULL, 0, 0,
-                           "--not stands before a filter, which \"%s\" is not", option);
+                           "--not stands before a filter, which %s is not", name);
     }
     return FT_OK;
 }

@@ -21,6 +21,7 @@ struct viewer {
     const struct ft_observe_options *options;
     struct ft_cli_names *names;
     struct ft_text_line_options line;
+    struct ft_http_client *client; /* NULL: a file is read. */
     struct ft_buf stored_filters;
     struct ft_buf live_filters;
     struct ft_buf out;
@@ -40,7 +41,7 @@ struct file_view {
 };
 
 static ft_err show(struct viewer *viewer, struct ft_cli_filters *filters);
-static ft_err show_stored(struct viewer *viewer);
+static ft_err show_stored(struct viewer *viewer, struct ft_http_client *client);
 static ft_err show_live(struct viewer *viewer);
 static ft_err show_file(struct viewer *viewer, struct ft_cli_filters *filters);
 static ft_err print_row(void *ctx, const struct ft_row *row);
@@ -58,6 +59,13 @@ int ft_observe(const struct ft_observe_options *options, struct ft_cli_filters *
                                      .agent_name = file ? NULL : ft_cli_names_find,
                                      .agent_name_ctx = names},
                             .diag = &diag};
+    FT_CLEANUP(ft_cli_disconnect) struct ft_http_client *client = NULL;
+    if (!file) {
+        client = viewer.client = ft_cli_connect(&options->where);
+        if (client == NULL) {
+            return FT_EXIT_USAGE;
+        }
+    }
     ft_buf_init(&viewer.stored_filters, 0);
     ft_buf_init(&viewer.live_filters, 0);
     ft_buf_init(&viewer.out, 0);
@@ -80,7 +88,7 @@ static ft_err show(struct viewer *viewer, struct ft_cli_filters *filters)
     ft_cli_filters_format(filters, false, &viewer->live_filters);
     FT_TRY(viewer->stored_filters.err);
     FT_TRY(viewer->live_filters.err);
-    return options->follow ? show_live(viewer) : show_stored(viewer);
+    return options->follow ? show_live(viewer) : show_stored(viewer, viewer->client);
 }
 
 static int judge(const struct viewer *viewer, ft_err err)
@@ -108,7 +116,7 @@ static bool has_reader(void *ctx)
     return ft_cli_has_reader();
 }
 
-static ft_err show_stored(struct viewer *viewer)
+static ft_err show_stored(struct viewer *viewer, struct ft_http_client *client)
 {
     const struct ft_observe_options *options = viewer->options;
     bool newest =
@@ -119,10 +127,6 @@ static ft_err show_stored(struct viewer *viewer)
                                       .newest_first = newest,
                                       .rows_max =
                                           newest && want == 0 ? FT_OBSERVE_LAST_DEFAULT : want};
-    FT_CLEANUP(ft_cli_disconnect) struct ft_http_client *client = ft_cli_connect(&options->where);
-    if (client == NULL) {
-        return ft_diag_set(viewer->diag, FT_E_SYNTAX, NULL, 0, 0, "nobody was asked");
-    }
     return ft_cli_rows_stored(client, &query, print_row, viewer, viewer->diag);
 }
 
@@ -144,26 +148,26 @@ static ft_err show_stored_first(void *ctx)
         struct timespec lag = {.tv_nsec = STORE_LAG_NS};
         (void)nanosleep(&lag, NULL);
     }
+    /* A connection of its own: the stream goes on. */
+    FT_CLEANUP(ft_cli_disconnect) struct ft_http_client *client = ft_cli_connect(&options->where);
+    if (client == NULL) {
+        return ft_err_from_errno(ENOMEM); /* Its address was good before. */
+    }
     viewer->seen_wanted = true;
-    ft_err err = show_stored(viewer);
+    ft_err err = show_stored(viewer, client);
     viewer->seen_wanted = false;
     return err;
 }
 
 static ft_err show_live(struct viewer *viewer)
 {
-    FT_CLEANUP(ft_cli_disconnect)
-    struct ft_http_client *client = ft_cli_connect(&viewer->options->where);
-    if (client == NULL) {
-        return ft_diag_set(viewer->diag, FT_E_SYNTAX, NULL, 0, 0, "nobody was asked");
-    }
-    ft_http_client_set_tick(client, has_reader, NULL);
+    ft_http_client_set_tick(viewer->client, has_reader, NULL);
     struct ft_cli_live live = {.filters = ft_buf_str(&viewer->live_filters),
                                .fn = print_unseen,
                                .on_open = show_stored_first,
                                .ctx = viewer};
     ft_cli_hint("Flows are shown as they come; Ctrl-C ends.");
-    return ft_cli_rows_live(client, &live, viewer->diag);
+    return ft_cli_rows_live(viewer->client, &live, viewer->diag);
 }
 
 static void tell_progress(const struct viewer *viewer)
