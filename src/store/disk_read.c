@@ -147,8 +147,14 @@ static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, 
         }
         return false;
     }
-    if (tail->n > 0 && reader->next >= ft_store_tail_at(tail, 0)->position) {
-        struct ft_store_buf *buf = ft_store_tail_at(tail, ft_store_tail_find(tail, reader->next));
+    struct ft_store_disk_segment *segment = ft_store_disk_segment_of(log->segments[i]);
+    uint64_t position = reader->next;
+    if (position < segment->base.first) {
+        position = segment->base.first;
+    }
+    /* A segment that is pending is in the tail as a whole. */
+    if (tail->n > 0 && position >= ft_store_tail_at(tail, 0)->position) {
+        struct ft_store_buf *buf = ft_store_tail_at(tail, ft_store_tail_find(tail, position));
         if (buf->position > limit) {
             return false;
         }
@@ -159,11 +165,6 @@ static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, 
         reader->hint_position = reader->next;
         reader->hint_offset = buf->offset + buf->frame_size;
         return false;
-    }
-    struct ft_store_disk_segment *segment = ft_store_disk_segment_of(log->segments[i]);
-    uint64_t position = reader->next;
-    if (position < segment->base.first) {
-        position = segment->base.first;
     }
     if (position > limit) {
         return false;
