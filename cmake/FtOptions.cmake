@@ -20,6 +20,8 @@ target_compile_options(ft_options INTERFACE
   -fno-common -fstack-protector-strong
   $<$<BOOL:${FT_WERROR}>:-Werror>
   $<$<C_COMPILER_ID:Clang>:-Wthread-safety>
+  # Texts for people are cut to their buffers on purpose.
+  $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>
   $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
 target_link_libraries(ft_options INTERFACE Threads::Threads)
 target_link_options(ft_options INTERFACE -Wl,-z,relro,-z,now)
