@@ -402,7 +402,8 @@ static void note_error(struct ft_collector *collector, char *slot, const char *w
                        const char *text)
 {
     char words[FT_COLLECTOR_ERROR_SIZE];
-    (void)snprintf(words, sizeof words, "%s: %s", what, text[0] != '\0' ? text : ft_err_text(err));
+    (void)snprintf(words, sizeof words, "%.40s: %.200s", what,
+                   text[0] != '\0' ? text : ft_err_text(err));
     ft_mutex_lock(&collector->lock);
     bool news = strcmp(slot, words) != 0;
     memcpy(slot, words, sizeof words);
