@@ -47,6 +47,7 @@ struct ft_doctor_target {
     char ca_file[512];
     bool clock_skew_known;
     double clock_skew_s; /* The collector's clock minus this one's. */
+    int64_t timeout_ns;  /* For TLS and the stream; 0: ten seconds, as the agent. */
 };
 
 /* Asks the agent; fills what 'target' has empty.  Adds the agent's rows. */

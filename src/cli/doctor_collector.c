@@ -235,7 +235,9 @@ static ft_err open_stream(struct ft_stream *stream, int64_t timeout_ns, char *te
 static ft_err try_stream(const struct ft_doctor_target *target, struct ft_token *token, char *text,
                          size_t text_size)
 {
+    int64_t timeout_ns = target->timeout_ns != 0 ? target->timeout_ns : OPEN_TIMEOUT_NS;
     struct ft_rpc_client_options options = {.url = target->url,
+                                            .open_timeout_ns = timeout_ns,
                                             .plaintext = FT_RPC_PLAINTEXT_ANYWHERE,
                                             .ca_path =
                                                 target->ca_file[0] != '\0' ? target->ca_file : NULL,

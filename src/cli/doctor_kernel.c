@@ -13,6 +13,9 @@
 #define FILL_WARN_PERCENT 80
 #define FILL_FAIL_PERCENT 95
 
+#define REPAIR_ADVICE                                                                              \
+    "# set capture.repair_tracking: true in flowtraild.yaml, then: systemctl restart flowtraild"
+
 static ft_err read_number(const char *name, uint64_t *ret_number);
 static void try_rcvbuf(struct ft_doctor_kernel *kernel);
 static void judge_switches(const struct ft_doctor_kernel *kernel, struct ft_checkup *checkup);
@@ -141,8 +144,10 @@ static void judge_rcvbuf(const struct ft_doctor_kernel *kernel, struct ft_checku
                        "net.core.rmem_max is %llu; with CAP_NET_ADMIN flowtraild gets more",
                        (unsigned long long)kernel->rmem_max);
     } else if (kernel->rcvbuf_err != FT_OK) {
-        ft_checkup_add(checkup, name, kernel->has_net_admin ? FT_CHECK_FAIL : FT_CHECK_UNSEEN,
-                       "the event socket does not open: %s", ft_err_text(kernel->rcvbuf_err));
+        check =
+            ft_checkup_add(checkup, name, kernel->has_net_admin ? FT_CHECK_FAIL : FT_CHECK_UNSEEN,
+                           "the event socket does not open: %s", ft_err_text(kernel->rcvbuf_err));
+        ft_check_set_fix(check, "modprobe nf_conntrack_netlink");
     } else if (kernel->rcvbuf_got >= wanted) {
         ft_checkup_add(checkup, name, FT_CHECK_OK, "%llu MiB, as wanted",
                        (unsigned long long)(kernel->rcvbuf_got >> 20));
@@ -196,13 +201,13 @@ static void judge_tracking(const struct ft_doctor_kernel *kernel, struct ft_chec
         check = ft_checkup_add(checkup, name, FT_CHECK_FAIL,
                                "no rule in this network namespace asks for connection tracking: "
                                "there is nothing to see");
-        ft_check_set_fix(check, "# set capture.repair_tracking: true in flowtraild.yaml, then: "
-                                "systemctl restart flowtraild");
+        ft_check_set_fix(check, REPAIR_ADVICE);
         break;
     case FT_TRACKING_ON:
         if (report->hooks_known && report->ipv4 != report->ipv6) {
-            ft_checkup_add(checkup, name, FT_CHECK_WARN, "%s only: nothing asks for %s",
-                           report->ipv4 ? "IPv4" : "IPv6", report->ipv4 ? "IPv6" : "IPv4");
+            check = ft_checkup_add(checkup, name, FT_CHECK_WARN, "%s only: nothing asks for %s",
+                                   report->ipv4 ? "IPv4" : "IPv6", report->ipv4 ? "IPv6" : "IPv4");
+            ft_check_set_fix(check, REPAIR_ADVICE);
         } else {
             ft_checkup_add(checkup, name, FT_CHECK_OK, "connections are tracked%s",
                            report->repaired ? ", by flowtraild's own rule" : "");

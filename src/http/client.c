@@ -143,6 +143,14 @@ static bool is_plain(const char *where)
     return strlen(where) <= WHERE_LEN_MAX;
 }
 
+/* "HOST:PORT" */
+static bool is_pair(const char *where)
+{
+    const char *port = strrchr(where, ':');
+    return port != NULL && port > where && port[1] != '\0' && strchr(where, '/') == NULL &&
+           strspn(port + 1, "0123456789") == strlen(port + 1);
+}
+
 static ft_err take_unix(struct ft_http_client *client, const char *path, struct ft_diag *diag)
 {
     if (strlen(path) >= sizeof((struct sockaddr_un *)NULL)->sun_path) {
@@ -161,8 +169,7 @@ static ft_err take_where(struct ft_http_client *client, const char *where, struc
         return take_unix(client, where + 5, diag);
     }
     bool is_url = strncmp(where, "http://", 7) == 0 || strncmp(where, "https://", 8) == 0;
-    bool is_pair = !is_url && strchr(where, ':') != NULL && strchr(where, '/') == NULL;
-    if ((!is_url && !is_pair) || !is_plain(where)) {
+    if ((!is_url && !is_pair(where)) || !is_plain(where)) {
         return ft_diag_set(diag, FT_E_SYNTAX, NULL, 0, 0,
                            "\"%s\" is no address: write HOST:PORT, https://HOST:PORT or unix:/PATH",
                            where);

@@ -32,7 +32,7 @@ struct ft_sse {
 void ft_sse_init(struct ft_sse *sse, ft_sse_event_fn *fn, void *ctx);
 void ft_sse_deinit(struct ft_sse *sse);
 
-/* FT_E_RANGE past the bound, -ENOMEM, or what 'fn' gave; the stream is then of no more use. */
+/* FT_E_FULL past the bound, -ENOMEM, or what 'fn' gave; the stream is then of no more use. */
 FT_MUST_USE ft_err ft_sse_feed(struct ft_sse *sse, const char *bytes, size_t size);
 
 #endif
