@@ -298,7 +298,9 @@ static void check_login(const struct ft_doctor_target *target, const struct ft_r
     } else {
         struct ft_check *check =
             ft_checkup_add(checkup, "login", FT_CHECK_FAIL, "no stream could be opened: %s", text);
-        ft_check_set_fix(check, "# is it flowtrail-collector's ingest.listen that %s names?",
-                         target->url);
+        ft_check_set_fix(check,
+                         "# is it flowtrail-collector's ingest.listen that %s names, and does it "
+                         "speak %s?",
+                         target->url, where->tls ? "TLS" : "plaintext");
     }
 }

@@ -70,7 +70,11 @@ int ft_observe(const struct ft_observe_options *options, struct ft_cli_filters *
     ft_buf_init(&viewer.live_filters, 0);
     ft_buf_init(&viewer.out, 0);
     ft_cli_catch_signals();
-    int code = judge(&viewer, show(&viewer, filters));
+    ft_err err = show(&viewer, filters);
+    if (viewer.n_rows >= PROGRESS_ROWS) {
+        ft_cli_progress(NULL);
+    }
+    int code = judge(&viewer, err);
     ft_cli_seen_deinit(&viewer.seen);
     ft_buf_deinit(&viewer.out);
     ft_buf_deinit(&viewer.live_filters);

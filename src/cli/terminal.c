@@ -70,7 +70,7 @@ void ft_cli_hint(const char *text)
 void ft_cli_progress(const char *text)
 {
     if (isatty(STDERR_FILENO) == 1 && isatty(STDOUT_FILENO) != 1) {
-        (void)fprintf(stderr, "\r%s ", text);
+        (void)fprintf(stderr, "\r\033[K%s", text != NULL ? text : "");
     }
 }
 

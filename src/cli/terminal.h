@@ -34,8 +34,8 @@ void ft_cli_diag(const struct ft_diag *diag);
  * terminals. */
 void ft_cli_hint(const char *text);
 
-/* What is being done, on standard error, over the last such text: only when that is a terminal and
- * standard output is none. */
+/* What is being done, on standard error, over the last such text; NULL takes it away.  Only when
+ * that is a terminal and standard output is none. */
 void ft_cli_progress(const char *text);
 
 /* Control characters as "\xNN"; a backslash stays as it is, unlike in ft_text_escape(). */

@@ -132,7 +132,7 @@ static const char *states(const struct ft_checkup *checkup)
 
 static struct ft_doctor_target target_of(const char *url, const char *token, mode_t mode)
 {
-    struct ft_doctor_target target = {.timeout_ns = 1000000000};
+    struct ft_doctor_target target = {.timeout_ns = 400000000};
     (void)snprintf(target.url, sizeof target.url, "%s", url);
     if (token != NULL) {
         (void)snprintf(target.token_file, sizeof target.token_file, "%s/token", ft_test_tmpdir());
@@ -234,7 +234,7 @@ TEST(way_to_a_collector)
     ft_rpc_init(NULL);
     CHECK_OK(ft_rpc_server_start(&options, &server, &diag));
     char url[64];
-    (void)snprintf(url, sizeof url, "http://localhost:%u", ft_rpc_server_get_port(server));
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", ft_rpc_server_get_port(server));
     static const struct {
         const char *token;
         const char *states;

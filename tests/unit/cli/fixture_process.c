@@ -35,17 +35,21 @@ static void must(bool good, const char *what)
     }
 }
 
-/* What the sanitizers are told, and nothing else of what the person at the keyboard has set. */
-static void make_environment(char *environment[8])
+#define N_KEPT 5
+
+/* What the sanitizers are told and what a test sets, and nothing else of what the person at the
+ * keyboard has set. */
+static void make_environment(char *environment[16])
 {
     size_t n = 0;
     environment[n++] = (char *)(uintptr_t)RUN_VARIABLE "=1";
     environment[n++] = (char *)(uintptr_t) "PATH=/usr/bin:/bin";
     /* A proxy that does not exist must not be asked. */
     environment[n++] = (char *)(uintptr_t) "http_proxy=http://127.0.0.1:1";
-    static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"};
-    static char texts[3][1024];
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+                                       "FLOWTRAIL_SERVER", "NO_COLOR"};
+    static char texts[N_KEPT][1024];
+    for (size_t i = 0; i < N_KEPT; i++) {
         const char *value = getenv(kept[i]);
         if (value != NULL) {
             (void)snprintf(texts[i], sizeof texts[i], "%s=%s", kept[i], value);
@@ -75,7 +79,7 @@ void process_start(struct process *process, unsigned flags, const char *input,
     for (size_t i = 0; words[i] != NULL && i < WORDS_MAX; i++) {
         argv[i + 1] = (char *)(uintptr_t)words[i];
     }
-    char *environment[8];
+    char *environment[16];
     make_environment(environment);
     int in;
     int out[2];

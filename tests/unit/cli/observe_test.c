@@ -2,6 +2,7 @@
 /* flowtrail observe: stored rows, rows of a file, filters, forms. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "fixture.h"
 
@@ -278,7 +279,22 @@ TEST(names_of_hosts_filter)
     server_stop(server);
 }
 
-TEST(server_from_the_environment_and_words_of_errors)
+TEST(server_from_the_environment)
+{
+    const struct answer answers[] = {{.path = "/api/v1/flows", .parts = {page_json(0, 1, NULL)}},
+                                     {0}};
+    struct server *server = server_start(answers, NULL);
+    struct process process;
+    CHECK(setenv("FLOWTRAIL_SERVER", server_where(server), 1) == 0);
+    int code = RUN(&process, "observe", "-o", "json");
+    CHECK(unsetenv("FLOWTRAIL_SERVER") == 0);
+    CHECK_INT(code, 0);
+    CHECK(strstr(OUT(&process), row_json(0)) == OUT(&process));
+    process_clear(&process);
+    server_stop(server);
+}
+
+TEST(words_of_the_server)
 {
     const struct answer answers[] = {
         {.path = "/api/v1/flows",
@@ -397,6 +413,13 @@ TEST(colour_is_for_terminals)
                   (const char *const[]){"observe", "--input-file", "-", NULL});
     CHECK_INT(process_wait(&process), 0);
     CHECK(strstr(OUT(&process), "\x1b[") != NULL);
+    process_clear(&process);
+    CHECK(setenv("NO_COLOR", "1", 1) == 0);
+    process_start(&process, PROCESS_TERMINAL, row_json(0),
+                  (const char *const[]){"observe", "--input-file", "-", NULL});
+    CHECK(unsetenv("NO_COLOR") == 0);
+    CHECK_INT(process_wait(&process), 0);
+    CHECK(strstr(OUT(&process), "\x1b[") == NULL);
     process_clear(&process);
     process_start(&process, PROCESS_TERMINAL, row_json(0),
                   (const char *const[]){"observe", "--input-file", "-", "--color", "never", NULL});
