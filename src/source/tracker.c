@@ -14,6 +14,7 @@ const struct ft_tracker_options ft_tracker_options_default = {
     .flow_table_bytes_max = FT_FLOW_TABLE_BYTES_DEFAULT,
     .update_interval_ns = 60 * FT_NS_PER_S,
     .end_grace_ns = 30 * FT_NS_PER_S,
+    .end_grace_calm_ns = 1 * FT_NS_PER_S,
     .resync_wait_min_ns = FT_NS_PER_S,
     .resync_wait_max_ns = 30 * FT_NS_PER_S,
 };

@@ -45,11 +45,13 @@ struct ft_tracker_options {
     uint64_t hash_seed;
     int64_t update_interval_ns; /* Between dumps for counters; 0: none. */
     int64_t end_grace_ns;       /* How long the END of a missing flow is waited for. */
+    int64_t end_grace_calm_ns;  /* The same when nothing was dropped for 'end_grace_ns'. */
     int64_t resync_wait_min_ns; /* Least time from one dump's end to the next resync. */
     int64_t resync_wait_max_ns; /* The same while overruns persist. */
 };
 
-/* 64 MiB, 60 s, 30 s, 1 s, 30 s.  The last as conntrackd: a resync under overload makes it worse.
+/* 64 MiB, 60 s, 30 s, 1 s, 1 s, 30 s.  The last as conntrackd: a resync under overload makes it
+ * worse.
  */
 extern const struct ft_tracker_options ft_tracker_options_default;
 

@@ -211,13 +211,25 @@ static void plan_update(struct ft_tracker *tracker)
     tracker->update_mono_ns = interval > 0 ? tracker->mono_ns + interval : FT_TIME_NEVER;
 }
 
+/*
+ * How long the END of a missing flow may still come.  Where nothing was dropped lately none is
+ * being held back: such a flow has no events at all (it began when nobody listened), and only one
+ * that is just being told has to be waited for.
+ */
+static int64_t grace_ns(const struct ft_tracker *tracker)
+{
+    int64_t grace = tracker->options.end_grace_ns;
+    bool calm = !tracker->gap.open && tracker->mono_ns - tracker->gap.last_mono_ns > grace;
+    return calm ? tracker->options.end_grace_calm_ns : grace;
+}
+
 static void finish_sweep(struct ft_tracker *tracker)
 {
     struct ft_tracker_sweep *sweep = &tracker->sweep;
     sweep->state = FT_WALK_NONE;
     if (sweep->n_marked > 0) {
         tracker->grace.state = FT_WALK_WAIT;
-        tracker->grace.until_mono_ns = tracker->mono_ns + tracker->options.end_grace_ns;
+        tracker->grace.until_mono_ns = tracker->mono_ns + grace_ns(tracker);
     }
     if (sweep->covers_gap) {
         ft_tracker_close_gap(tracker);

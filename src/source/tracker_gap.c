@@ -87,7 +87,7 @@ void ft_tracker_close_gap(struct ft_tracker *tracker)
     } else if (reopened) {
         loss.count = 1; /* That nothing else happened unheard cannot be known. */
     }
-    *gap = (struct ft_tracker_gap){0};
+    *gap = (struct ft_tracker_gap){.last_mono_ns = gap->last_mono_ns};
     ft_stat_add(&tracker->stats->n_resyncs, 1);
     if (!complete && loss.count > 0) {
         ft_tracker_emit_loss(tracker, &loss);
@@ -157,6 +157,7 @@ static void open_gap(struct ft_tracker *tracker, enum ft_loss_cause cause)
             .begin_real_ns = begin != 0 ? begin : tracker->real_ns,
         };
     }
+    tracker->gap.last_mono_ns = tracker->mono_ns;
 }
 
 /* Something was missed: the dump that is under way, or just was, may lack what began since. */

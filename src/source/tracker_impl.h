@@ -74,9 +74,10 @@ struct ft_tracker_gap {
     enum ft_loss_cause cause;
     int64_t begin_real_ns;
     int64_t end_real_ns;
-    uint64_t n_missed;  /* drops counted by the kernel, or estimated */
-    uint64_t n_rebuilt; /* events inferred since */
-    unsigned n_tries;   /* dumps that changed under way */
+    uint64_t n_missed;    /* drops counted by the kernel, or estimated */
+    uint64_t n_rebuilt;   /* events inferred since */
+    unsigned n_tries;     /* dumps that changed under way */
+    int64_t last_mono_ns; /* When the kernel last dropped something or the socket was closed. */
 };
 
 struct ft_tracker_parse_loss {

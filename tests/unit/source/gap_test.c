@@ -147,7 +147,11 @@ TEST(missing_flows_end_at_once_and_losses_are_told_when_unreliable)
 TEST(a_missing_flow_ends_after_the_grace_while_reliable)
 {
     struct rig rig;
-    start(&rig, true);
+    rig_init(&rig);
+    rig.options.reader.reliable = true;
+    rig.options.tracker.end_grace_calm_ns = rig.options.tracker.end_grace_ns;
+    rig_start(&rig);
+    rig_run(&rig, 2 * FT_NS_PER_S);
     size_t gone = ft_fake_kernel_begin_sample(&rig.kernel, 1);
     size_t late = ft_fake_kernel_begin_sample(&rig.kernel, 2);
     rig_run(&rig, FT_NS_PER_S);
