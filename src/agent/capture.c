@@ -274,6 +274,8 @@ static void look_at_tracking(struct ft_capture *capture)
 {
     struct ft_tracking_report report;
     ft_tracking_probe(&report);
+    /* A table of ours that a crash has left is taken over, so that it goes at stop. */
+    capture->repaired |= report.repaired;
     if (report.state == FT_TRACKING_NONE && capture->options.config->capture.repair_tracking) {
         ft_err err = ft_tracking_repair();
         if (err == FT_OK) {
@@ -324,6 +326,8 @@ static ft_err create_source(struct ft_capture *capture)
     params.options.reader.rcvbuf_bytes = config->capture.rcvbuf_bytes;
     params.options.reader.reliable = config->capture.reliable;
     params.options.reader.ladder = ladder_of(config);
+    params.options.reader.reopen.base_ns = config->capture.reopen_base;
+    params.options.reader.reopen.max_ns = config->capture.reopen_max;
     return ft_source_create(&params, &capture->source);
 }
 

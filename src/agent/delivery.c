@@ -238,6 +238,21 @@ static ft_err give_token(void *ctx, char *buf, size_t buf_size)
     return err;
 }
 
+/* gRPC knows both loopback addresses by the name "localhost", whatever the host's files say. */
+static size_t add_loopback(const struct ft_delivery *delivery, struct ft_filter_peer *peers,
+                           size_t n)
+{
+    if (!delivery->target.is_loopback || n + 2 > FT_PIPELINE_PEERS_MAX) {
+        return n;
+    }
+    struct ft_filter_peer v4 = {.addr = {{127, 0, 0, 1}}, .port = delivery->target.port};
+    struct ft_filter_peer v6 = {.ipv6 = true, .port = delivery->target.port};
+    v6.addr.bytes[15] = 1;
+    peers[n++] = v4;
+    peers[n++] = v6;
+    return n;
+}
+
 /* Tells the filter where the agent's own connection goes to. */
 static void learn_peers(struct ft_delivery *delivery)
 {
@@ -271,6 +286,7 @@ static void learn_peers(struct ft_delivery *delivery)
         }
     }
     freeaddrinfo(found);
+    n = add_loopback(delivery, peers, n);
     ft_pipeline_set_peers(delivery->options.pipeline, peers, n);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -295,6 +296,8 @@ static void reload(struct ft_collector *collector)
 /* Agents first, then what they sent, then the store; each step finds the one above it still. */
 static void stop_all(struct ft_collector *collector)
 {
+    /* A stop that hangs is ended by SIGALRM: nothing that was acknowledged depends on it. */
+    (void)alarm((unsigned)(collector->options.stop_timeout / FT_NS_PER_S) + 1);
     if (collector->service != NULL) {
         ft_service_set_serving(collector->service, false);
     }

@@ -109,8 +109,6 @@ static const struct ft_option options[] = {
                    .flags = FT_OPTION_RESTART),
     FT_OPT_U64(O, http.connections_max, "http.connections_max", "256", 4, 10000,
                "Connections at one time.", .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
-    FT_OPT_U64(O, http.rows_max, "http.rows_max", "10000", 1, 100000,
-               "Rows of one page of an answer at most.", .flags = FT_OPTION_RESTART),
     FT_OPT_DURATION(O, http.query_timeout, "http.query_timeout", "30s", FT_NS_PER_MS * 100,
                     FT_NS_PER_S * 3600, "A query that takes longer is stopped.",
                     .flags = FT_OPTION_RESTART),
@@ -124,8 +122,10 @@ static const struct ft_option options[] = {
     FT_OPT_ENUM(O, logging.form, "logging.form", "auto", form_names,
                 "How: for a terminal, for the journal, as JSON, or by what standard error is.",
                 .flags = FT_OPTION_RESTART),
-    FT_OPT_DURATION(O, stop_timeout, "stop_timeout", "10s", 0, FT_NS_PER_S * 600,
-                    "How long a stop may take."),
+    FT_OPT_DURATION(
+        O, stop_timeout, "stop_timeout", "10s", 0, FT_NS_PER_S * 600,
+        "How long a stop may take; then the process ends as it is: the log has everything that "
+        "was acknowledged."),
 };
 
 static const struct ft_option_group groups[] = {

@@ -51,7 +51,6 @@ struct ft_collector_options {
         char *socket;
         struct ft_strings host_names;
         uint64_t connections_max;
-        uint64_t rows_max;
         int64_t query_timeout;
         uint64_t queries_max;
         uint64_t live_clients_max;

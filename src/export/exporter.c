@@ -26,6 +26,7 @@ struct ft_exporter {
     struct ft_uuid collector_id;
     uint64_t message_bytes_max;
     uint64_t acked_seq;
+    uint64_t ever_sent_seq; /* The last number that ever left. */
     int64_t status_interval_ns;
     int64_t status_due_ns;
     int64_t pause_until_ns; /* SlowDown. */
@@ -192,7 +193,8 @@ static void handle_message(struct ft_exporter *exporter, const struct ft_stream_
         handle_ack(exporter, &response.ack, now_ns);
         break;
     case FT_RESPONSE_SLOW_DOWN:
-        if (response.slow_down.window_bytes > 0) {
+        if (response.slow_down.window_bytes > 0 &&
+            response.slow_down.window_bytes <= exporter->options.window_bytes) {
             exporter->stats.window_bytes = response.slow_down.window_bytes;
         }
         exporter->pause_until_ns = now_ns + response.slow_down.pause_ms * FT_NS_PER_MS;
@@ -216,6 +218,13 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
     }
     if (exporter->bound && !ft_uuid_equal(&exporter->collector_id, &welcome->collector_id)) {
         set_text(exporter, "this is another collector than the one these events belong to");
+        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
+        return;
+    }
+    if (welcome->durable_seq > exporter->ever_sent_seq) {
+        /* It claims what it never got: nothing is freed for that. */
+        exporter->stats.bad_acks++;
+        set_text(exporter, "the collector claims to have events that were never sent");
         ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
         return;
     }
@@ -447,6 +456,10 @@ static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *blo
         exporter->stats.resent_blocks++;
     }
     ft_flight_mark_sent(&exporter->flight);
+    uint64_t last_seq = ft_flight_last_seq(block);
+    if (last_seq > exporter->ever_sent_seq) {
+        exporter->ever_sent_seq = last_seq;
+    }
     ft_link_sent(&exporter->link, now_ns);
     return true;
 }

@@ -11,7 +11,11 @@ static ft_err write_slot(struct ft_store_disk_cursor *own, uint64_t position, bo
 
 ft_err ft_store_disk_cursor_create(struct ft_log *log, struct ft_log_cursor *cursor)
 {
-    return ft_store_disk_cursor_store(log, cursor, cursor->confirmed, true);
+    ft_err err = ft_store_disk_cursor_store(log, cursor, cursor->confirmed, true);
+    if (err != FT_OK) {
+        ft_store_disk_cursor_close(ft_store_disk_of(log), cursor);
+    }
+    return err;
 }
 
 /* Of one cursor, called by one thread at a time: the one that opened or confirms it. */
