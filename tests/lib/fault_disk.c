@@ -8,8 +8,9 @@
 #include "base/random.h"
 #include "base/thread.h"
 
-#define NAMES_MAX   1024
-#define CHANGES_MAX 4096
+/* More names, or changes of names without a sync, are a mistake of the test. */
+#define NAMES_MAX   4096
+#define CHANGES_MAX 65536
 
 /* What a name stands for.  Lives while a name, the durable directory or a handle knows it. */
 struct inode {
@@ -30,8 +31,9 @@ struct entry {
 };
 
 struct directory {
-    struct entry entries[NAMES_MAX];
+    struct entry *entries;
     size_t n;
+    size_t n_allocated;
 };
 
 /* A change of the directory that is not durable: 'name' is 'inode' now, or nothing. */
@@ -52,8 +54,9 @@ struct fault_disk {
     struct ft_random_seeded random;
     struct directory live;
     struct directory durable;
-    struct change changes[CHANGES_MAX];
+    struct change *changes;
     size_t n_changes;
+    size_t n_changes_allocated;
     uint64_t calls[FT_FAULT_OP_N];
     struct fault faults[FT_FAULT_OP_N];
     uint64_t n_changing;
@@ -88,6 +91,19 @@ static void *must(void *memory)
         abort();
     }
     return memory;
+}
+
+/* Room for one more item behind 'n'. */
+static void *grow(void *items, size_t n, size_t *n_allocated, size_t n_max, size_t item_size)
+{
+    if (n < *n_allocated) {
+        return items;
+    }
+    if (n >= n_max) {
+        abort();
+    }
+    *n_allocated = *n_allocated != 0 ? *n_allocated * 2 : 16;
+    return must(realloc(items, *n_allocated * item_size));
 }
 
 static bool chance(struct fault_disk *disk) { return ft_random_below(&disk->random.base, 2) == 0; }
@@ -141,9 +157,8 @@ static void set_name(struct directory *directory, const char *name, struct inode
         inode_unref(entry->inode);
         entry->inode = inode;
     } else if (inode != NULL) {
-        if (directory->n == NAMES_MAX) {
-            abort();
-        }
+        directory->entries = grow(directory->entries, directory->n, &directory->n_allocated,
+                                  NAMES_MAX, sizeof(struct entry));
         entry = &directory->entries[directory->n++];
         memset(entry->name, 0, sizeof entry->name);
         strncpy(entry->name, name, sizeof entry->name - 1);
@@ -156,9 +171,8 @@ static void set_name(struct directory *directory, const char *name, struct inode
 
 static void change_name(struct fault_disk *disk, const char *name, struct inode *inode)
 {
-    if (disk->n_changes == CHANGES_MAX) {
-        abort();
-    }
+    disk->changes = grow(disk->changes, disk->n_changes, &disk->n_changes_allocated, CHANGES_MAX,
+                         sizeof(struct change));
     struct change *change = &disk->changes[disk->n_changes++];
     memset(change, 0, sizeof *change);
     strncpy(change->name, name, sizeof change->name - 1);
@@ -459,15 +473,15 @@ static ft_err fault_list(struct ft_disk *base, ft_disk_name_fn *fn, void *ctx)
     ft_mutex_lock(&disk->lock);
     ft_err err = enter(disk, FT_FAULT_LIST, &cut);
     size_t n = err == FT_OK ? disk->live.n : 0;
-    struct directory *copy = must(malloc(sizeof *copy));
-    *copy = disk->live;
+    struct entry *copy = must(calloc(n + 1, sizeof *copy));
     uint64_t *sizes = must(calloc(n + 1, sizeof *sizes));
     for (size_t i = 0; i < n; i++) {
-        sizes[i] = copy->entries[i].inode->size;
+        copy[i] = disk->live.entries[i];
+        sizes[i] = copy[i].inode->size;
     }
     ft_mutex_unlock(&disk->lock);
     for (size_t i = 0; i < n; i++) {
-        fn(ctx, copy->entries[i].name, sizes[i]);
+        fn(ctx, copy[i].name, sizes[i]);
     }
     free(sizes);
     free(copy);
@@ -500,6 +514,9 @@ static void fault_destroy(struct ft_disk *base)
     forget_changes(disk);
     clear(&disk->live);
     clear(&disk->durable);
+    free(disk->changes);
+    free(disk->live.entries);
+    free(disk->durable.entries);
     ft_mutex_deinit(&disk->lock);
     free(disk);
 }
