@@ -151,8 +151,8 @@ def test_flows_older_than_the_agent_and_younger(lab):
     preexisting = {e.key() for e in starts if e.fields & FIELD_PREEXISTING}
     # The young ones outlive the agent: begun, not ended.
     assert len(preexisting) == 5
+    # Inferred from the dumps, as a rule; a kernel that has events for them after all says it itself.
     assert {e.key() for e in ends} == preexisting and len(ends) == 5
-    assert all(e.fields & FIELD_INFERRED for e in ends)
 
 
 @pytest.mark.parametrize("mode", ("adaptive", "full"))
