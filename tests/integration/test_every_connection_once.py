@@ -7,7 +7,7 @@ import pytest
 
 from lab import PUBLIC4, PUBLIC6, conntrack_max, wait_until
 from oracle import Events, Generator, flow_key, generate, serve, table
-from programs import FIELD_INFERRED, FIELD_PREEXISTING, Stack
+from programs import FIELD_PREEXISTING, Stack
 
 
 def by_key(events, kind):
