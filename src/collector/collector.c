@@ -267,6 +267,15 @@ static void main_loop(struct ft_collector *collector)
     }
 }
 
+/* Only the level, the tokens and the certificates are taken live. */
+static void tell_restart(void *ctx, const struct ft_option *option)
+{
+    (void)ctx;
+    if (strcmp(option->name, "logging.level") != 0) {
+        ft_log(FT_LOG_WARN, "collector", "%s was changed: that takes a restart", option->name);
+    }
+}
+
 static void reload(struct ft_collector *collector)
 {
     struct ft_diag diag = {0};
@@ -275,6 +284,8 @@ static void reload(struct ft_collector *collector)
     if (ft_options_init(&ft_collector_option_table, &options) == FT_OK) {
         if (collector->load(collector->load_ctx, &options, &diag) == FT_OK) {
             ft_log_set_level((enum ft_log_level)options.logging.level);
+            ft_options_diff(&ft_collector_option_table, &collector->options, &options, tell_restart,
+                            NULL);
         } else {
             ft_diag_format(&diag, text, sizeof text);
             ft_log(FT_LOG_ERROR, "collector", "%s, keeping the configuration in use", text);
