@@ -10,7 +10,7 @@ static ft_err disk_append(struct ft_log *log, const struct ft_block_info *info, 
 static ft_err disk_sync(struct ft_log *log);
 static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need);
 static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t time_ns);
-static ft_err seal_head(struct ft_store_disk_log *disk);
+static ft_err seal_head(struct ft_store_disk_log *disk, bool for_good);
 static ft_err open_head(struct ft_store_disk_log *disk, int64_t time_ns);
 static ft_err create_file(struct ft_store_disk_log *disk, const char *name,
                           const struct ft_store_segment_header *header, uint64_t bytes,
@@ -204,7 +204,7 @@ static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need)
             return FT_E_FULL;
         }
         if (is_head) {
-            FT_TRY(seal_head(disk));
+            FT_TRY(seal_head(disk, false));
         } else {
             ft_store_drop(log, oldest, floor);
         }
@@ -222,15 +222,16 @@ static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t
     if (fits) {
         return FT_OK;
     }
-    FT_TRY(seal_head(disk));
+    FT_TRY(seal_head(disk, false));
     return open_head(disk, time_ns);
 }
 
 /*
  * Syncs the head and closes it.  The trailer says that the segment is whole and durable, so it
  * follows the sync; it needs no sync of its own, because without it the segment is read instead.
+ * It gets one at the end 'for_good', so that the next start finds everything certain.
  */
-static ft_err seal_head(struct ft_store_disk_log *disk)
+static ft_err seal_head(struct ft_store_disk_log *disk, bool for_good)
 {
     struct ft_log *log = &disk->base;
     const struct ft_disk_ops *ops = disk->disk->ops;
@@ -270,6 +271,9 @@ static ft_err seal_head(struct ft_store_disk_log *disk)
     if (ops->write_at(file, copy.bytes, bytes, sizeof bytes) == FT_OK) {
         /* Also gives back what was reserved for the file and not used. */
         ft_err_ignore(ops->truncate(file, copy.bytes + sizeof bytes), "only space is lost");
+        if (for_good) {
+            ft_err_ignore(ops->sync(file), "then the next start reads the segment");
+        }
     }
     ops->close(file);
     return FT_OK;
@@ -480,7 +484,7 @@ static void disk_confirmed_locked(struct ft_log *log, uint64_t floor) FT_REQUIRE
 static void disk_destroy(struct ft_log *log) FT_NO_TSA
 {
     struct ft_store_disk_log *disk = ft_store_disk_of(log);
-    ft_err_ignore(seal_head(disk), "whoever needs the blocks durable has called ft_log_sync");
+    ft_err_ignore(seal_head(disk, true), "whoever needs the blocks durable has called ft_log_sync");
     if (disk->head_file != NULL) {
         disk->disk->ops->close(disk->head_file);
     }

@@ -38,6 +38,7 @@ struct recovery {
     size_t n_allocated;
     uint64_t number_max;
     uint64_t position_max; /* No position up to here is used again. */
+    uint64_t durable;      /* Blocks up to here are on disk for certain. */
     uint64_t *leftovers;   /* Numbers of files "new-…". */
     size_t n_leftovers;
     size_t n_leftovers_allocated;
@@ -47,16 +48,19 @@ struct recovery {
 static ft_err recover(struct recovery *recovery);
 static void find_file(void *ctx, const char *name, uint64_t size);
 static void find_cursor(void *ctx, const char *name, uint64_t size);
+static void report(void *ctx, const struct ft_log_damage *damage);
 static ft_err inspect_all(struct recovery *recovery);
 static void set_limits(struct recovery *recovery);
-static ft_err choose_split(struct recovery *recovery, uint64_t *ret_split);
+static uint64_t small_run(const struct recovery *recovery);
+static ft_err bound_tail(struct recovery *recovery, uint64_t *split);
 static ft_err sync_in_place(struct recovery *recovery, uint64_t split);
-static ft_err build(struct recovery *recovery, uint64_t split);
+static ft_err build(struct recovery *recovery, uint64_t split, bool *ret_written);
+static void unbuild(struct recovery *recovery);
+static bool begin(struct recovery *recovery);
 static ft_err add_segment(struct recovery *recovery, const struct ft_store_candidate *candidate,
                           const struct ft_log_segment *blocks);
 static ft_err add_pending(struct recovery *recovery);
 static void clean_up(struct recovery *recovery, uint64_t split);
-static void report_all(struct recovery *recovery);
 static void hold_cursors(struct ft_store_disk_log *disk);
 
 ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *options,
@@ -101,38 +105,31 @@ ft_err ft_store_disk_recover(struct ft_store_disk_log *disk, ft_log_damage_fn *o
 
 static ft_err recover(struct recovery *recovery)
 {
-    struct ft_store_disk_log *disk = recovery->disk;
-    struct ft_log *log = &disk->base;
-    FT_TRY(disk->disk->ops->list(disk->disk, find_file, recovery));
+    struct ft_disk *disk = recovery->disk->disk;
+    FT_TRY(disk->ops->list(disk, find_file, recovery));
     FT_TRY(recovery->err);
-    FT_TRY(disk->disk->ops->list(disk->disk, find_cursor, recovery));
+    FT_TRY(disk->ops->list(disk, find_cursor, recovery));
     FT_TRY(recovery->err);
     FT_TRY(inspect_all(recovery));
     set_limits(recovery);
-    uint64_t split;
-    FT_TRY(choose_split(recovery, &split));
-    disk->next_number = recovery->number_max;
-    FT_TRY(build(recovery, split));
+    ft_store_report_damages(recovery->candidates, recovery->n, report, recovery);
 
-    ft_mutex_lock(&log->lock);
-    struct ft_log_segment *newest = log->n_segments > 0 ? log->segments[log->n_segments - 1] : NULL;
-    if (newest != NULL && newest->last > recovery->position_max) {
-        recovery->position_max = newest->last;
+    uint64_t split = recovery->durable + 1;
+    uint64_t compact_from = small_run(recovery);
+    FT_TRY(bound_tail(recovery, &split));
+    recovery->disk->next_number = recovery->number_max;
+    bool written = false;
+    if (compact_from < split && split != UINT64_MAX) {
+        FT_TRY(build(recovery, compact_from, &written));
+        if (!written) {
+            /* Perhaps the disk is full: then the small segments stay where they are. */
+            unbuild(recovery);
+        }
     }
-    log->next_position = recovery->position_max + 1;
-    log->last = newest != NULL ? newest->last : recovery->position_max;
-    bool pending = newest != NULL && newest == log->head;
-    log->durable = pending ? newest->first - 1 : log->last;
-    disk->unsynced_bytes = pending ? newest->bytes - FT_STORE_SEGMENT_HEADER_SIZE : 0;
-    ft_mutex_unlock(&log->lock);
-
-    report_all(recovery);
-    ft_err err = pending ? ft_store_disk_write_pending(disk) : FT_OK;
-    if (err == FT_OK) {
-        clean_up(recovery, split);
+    if (!written) {
+        FT_TRY(build(recovery, split, &written));
     }
-    ft_err_ignore(err, "the blocks are in memory, and the next append or sync tries again");
-    hold_cursors(disk);
+    hold_cursors(recovery->disk);
     return FT_OK;
 }
 
@@ -180,8 +177,9 @@ static void find_file(void *ctx, const char *name, uint64_t size)
     }
 }
 
-static void report(struct recovery *recovery, const struct ft_log_damage *damage)
+static void report(void *ctx, const struct ft_log_damage *damage)
 {
+    struct recovery *recovery = ctx;
     struct ft_log *log = &recovery->disk->base;
     ft_mutex_lock(&log->lock);
     log->counters.damaged_parts++;
@@ -293,69 +291,58 @@ static ft_err inspect_all(struct recovery *recovery)
     return FT_OK;
 }
 
-static bool usable(const struct ft_store_candidate *candidate)
-{
-    return !candidate->foreign && candidate->blocks.n_blocks > 0;
-}
-
 static void set_limits(struct recovery *recovery)
 {
     uint64_t limit = UINT64_MAX;
     for (size_t i = recovery->n; i-- > 0;) {
         struct ft_store_candidate *candidate = &recovery->candidates[i];
         candidate->limit = limit;
-        if (usable(candidate) && candidate->blocks.first < limit) {
+        if (ft_store_candidate_usable(candidate) && candidate->blocks.first < limit) {
             limit = candidate->blocks.first;
+        }
+        if (!candidate->foreign && candidate->durable > recovery->durable) {
+            recovery->durable = candidate->durable;
         }
     }
 }
 
-/* Blocks from '*ret_split' on are written again. */
-static ft_err choose_split(struct recovery *recovery, uint64_t *ret_split)
+/* The first block of the run of small segments at the end, if there is more than one of them. */
+static uint64_t small_run(const struct recovery *recovery)
 {
-    uint64_t durable = 0;
-    for (size_t i = 0; i < recovery->n; i++) {
-        const struct ft_store_candidate *candidate = &recovery->candidates[i];
-        if (!candidate->foreign && candidate->durable > durable) {
-            durable = candidate->durable;
-        }
-    }
-    uint64_t split = durable + 1;
-    /* A run of small segments at the end, if there is more than one. */
     uint64_t bytes = 0;
     size_t n_small = 0;
-    uint64_t small_first = split;
+    uint64_t first = UINT64_MAX;
     for (size_t i = recovery->n; i-- > 0;) {
         const struct ft_store_candidate *candidate = &recovery->candidates[i];
         bytes += candidate->size;
         if (bytes > COMPACT_BYTES_MAX || candidate->io_error || candidate->foreign) {
             break;
         }
-        if (usable(candidate)) {
+        if (ft_store_candidate_usable(candidate)) {
             n_small++;
-            small_first =
-                candidate->blocks.first < small_first ? candidate->blocks.first : small_first;
+            first = candidate->blocks.first < first ? candidate->blocks.first : first;
         }
     }
-    if (n_small > 1) {
-        split = small_first;
-    }
-    /* Only damage can make more uncertain than the writer ever left: that is synced in place. */
+    return n_small > 1 ? first : UINT64_MAX;
+}
+
+/* Only damage can make more uncertain than the writer ever left: that is synced in place. */
+static ft_err bound_tail(struct recovery *recovery, uint64_t *split)
+{
     uint64_t tail_bytes = 0;
     for (size_t i = 0; i < recovery->n; i++) {
         const struct ft_store_candidate *candidate = &recovery->candidates[i];
-        if (usable(candidate) && candidate->blocks.last >= split) {
+        if (ft_store_candidate_usable(candidate) && candidate->blocks.last >= *split) {
             struct ft_log_segment kept;
             uint64_t more;
-            FT_TRY(ft_store_split(recovery->disk->disk, candidate, split, &kept, NULL, &more));
+            FT_TRY(ft_store_split(recovery->disk->disk, candidate, *split, &kept, NULL, &more));
             tail_bytes += more;
         }
     }
     if (tail_bytes > FT_STORE_UNSYNCED_MAX + 2 * FT_LOG_BLOCK_SIZE_MAX) {
-        FT_TRY(sync_in_place(recovery, split));
-        split = UINT64_MAX;
+        FT_TRY(sync_in_place(recovery, *split));
+        *split = UINT64_MAX;
     }
-    *ret_split = split;
     return FT_OK;
 }
 
@@ -364,7 +351,7 @@ static ft_err sync_in_place(struct recovery *recovery, uint64_t split)
     struct ft_disk *disk = recovery->disk->disk;
     for (size_t i = 0; i < recovery->n; i++) {
         const struct ft_store_candidate *candidate = &recovery->candidates[i];
-        if (!usable(candidate) || candidate->blocks.last < split) {
+        if (!ft_store_candidate_usable(candidate) || candidate->blocks.last < split) {
             continue;
         }
         char name[FT_DISK_NAME_SIZE];
@@ -378,12 +365,16 @@ static ft_err sync_in_place(struct recovery *recovery, uint64_t split)
     return disk->ops->sync_dir(disk);
 }
 
-static ft_err build(struct recovery *recovery, uint64_t split)
+/*
+ * Makes the list of segments; what lies at 'split' or behind it is written again.  When it cannot
+ * be written ('*ret_written') it is pending, and the next append or sync tries again.
+ */
+static ft_err build(struct recovery *recovery, uint64_t split, bool *ret_written)
 {
     struct ft_store_disk_log *disk = recovery->disk;
     for (size_t i = 0; i < recovery->n; i++) {
         const struct ft_store_candidate *candidate = &recovery->candidates[i];
-        if (!usable(candidate) || candidate->blocks.first >= candidate->limit) {
+        if (!ft_store_candidate_usable(candidate) || candidate->blocks.first >= candidate->limit) {
             continue;
         }
         if (candidate->blocks.last < split && candidate->blocks.last < candidate->limit) {
@@ -397,7 +388,56 @@ static ft_err build(struct recovery *recovery, uint64_t split)
             FT_TRY(add_segment(recovery, candidate, &kept));
         }
     }
-    return disk->tail.n > 0 ? add_pending(recovery) : FT_OK;
+    if (disk->tail.n > 0) {
+        FT_TRY(add_pending(recovery));
+    }
+    *ret_written = !begin(recovery) || ft_store_disk_write_pending(disk) == FT_OK;
+    if (*ret_written) {
+        clean_up(recovery, split);
+    }
+    return FT_OK;
+}
+
+static void unbuild(struct recovery *recovery)
+{
+    struct ft_store_disk_log *disk = recovery->disk;
+    struct ft_log *log = &disk->base;
+    ft_mutex_lock(&log->lock);
+    for (size_t i = 0; i < log->n_segments; i++) {
+        free(log->segments[i]);
+    }
+    log->n_segments = 0;
+    log->bytes = 0;
+    log->head = NULL;
+    disk->unsynced_bytes = 0;
+    ft_store_tail_deinit(&disk->tail);
+    ft_mutex_unlock(&log->lock);
+}
+
+/* Where the log goes on.  True when the newest segment is pending. */
+static bool begin(struct recovery *recovery)
+{
+    struct ft_store_disk_log *disk = recovery->disk;
+    struct ft_log *log = &disk->base;
+    ft_mutex_lock(&log->lock);
+    struct ft_log_segment *newest = log->n_segments > 0 ? log->segments[log->n_segments - 1] : NULL;
+    if (newest != NULL && newest->last > recovery->position_max) {
+        recovery->position_max = newest->last;
+    }
+    log->next_position = recovery->position_max + 1;
+    log->last = newest != NULL ? newest->last : recovery->position_max;
+    log->durable = log->last;
+    bool pending = newest != NULL && newest == log->head;
+    if (pending) {
+        /* Small segments that become one are durable in their old files. */
+        log->durable = newest->first - 1;
+        if (recovery->durable > log->durable) {
+            log->durable = recovery->durable < log->last ? recovery->durable : log->last;
+        }
+        disk->unsynced_bytes = newest->bytes - FT_STORE_SEGMENT_HEADER_SIZE;
+    }
+    ft_mutex_unlock(&log->lock);
+    return pending;
 }
 
 static ft_err add_segment(struct recovery *recovery, const struct ft_store_candidate *candidate,
@@ -491,12 +531,14 @@ static void clean_up(struct recovery *recovery, uint64_t split)
             continue;
         }
         uint64_t least = FT_STORE_SEGMENT_HEADER_SIZE + FT_STORE_BLOCK_HEADER_SIZE;
-        bool empty = !usable(candidate) && (candidate->header_known || candidate->size < least);
-        bool superseded = usable(candidate) && (candidate->blocks.first >= candidate->limit ||
-                                                candidate->blocks.first >= split);
+        bool empty = !ft_store_candidate_usable(candidate) &&
+                     (candidate->header_known || candidate->size < least);
+        bool superseded =
+            ft_store_candidate_usable(candidate) &&
+            (candidate->blocks.first >= candidate->limit || candidate->blocks.first >= split);
         if (empty || superseded) {
             ft_store_disk_remove_segment(disk, candidate->number);
-        } else if (usable(candidate) && !candidate->sealed) {
+        } else if (ft_store_candidate_usable(candidate) && !candidate->sealed) {
             ft_store_segment_name(candidate->number, name);
             struct ft_disk_file *file;
             if (ops->open(disk->disk, name, false, &file) == FT_OK) {
@@ -504,74 +546,6 @@ static void clean_up(struct recovery *recovery, uint64_t split)
                 ops->close(file);
             }
         }
-    }
-}
-
-/* Positions between the blocks before and behind a damaged part that are nowhere else. */
-static bool measure(const struct recovery *recovery, size_t i, const struct ft_store_damage *part,
-                    uint64_t *ret_lost)
-{
-    const struct ft_store_candidate *candidate = &recovery->candidates[i];
-    *ret_lost = 0;
-    uint64_t before = part->before;
-    if (before == FT_STORE_NO_BLOCK_BEHIND) {
-        /* The next segment's header says how far the log had come. */
-        while (++i < recovery->n && !usable(&recovery->candidates[i])) {
-        }
-        if (i == recovery->n || part->after == 0 || recovery->candidates[i].previous == 0) {
-            return true;
-        }
-        before = recovery->candidates[i].previous + 1;
-        if (before <= part->after + 1) {
-            return false;
-        }
-    }
-    before = before < candidate->limit ? before : candidate->limit;
-    if (part->after > 0 && before > part->after + 1) {
-        *ret_lost = before - part->after - 1;
-    }
-    /* Superseded: what was damaged here is whole elsewhere. */
-    return part->after + 1 < candidate->limit;
-}
-
-static void report_all(struct recovery *recovery)
-{
-    uint64_t last = 0;
-    bool last_known = false;
-    bool had_wreck = false;
-    for (size_t i = 0; i < recovery->n; i++) {
-        const struct ft_store_candidate *candidate = &recovery->candidates[i];
-        struct ft_log_damage damage = {0};
-        ft_store_segment_name(candidate->number, damage.file);
-        if (usable(candidate) && candidate->previous > last && (last_known || had_wreck)) {
-            damage.blocks_lost = last_known ? candidate->previous - last : 0;
-            damage.what = "blocks before it are missing";
-            report(recovery, &damage);
-        }
-        uint64_t end = candidate->blocks.last; /* What is missing up to here was told. */
-        size_t n = candidate->damages != NULL ? candidate->damages->n : 0;
-        for (size_t k = 0; k < n; k++) {
-            const struct ft_store_damage *part = &candidate->damages->parts[k];
-            if (measure(recovery, i, part, &damage.blocks_lost)) {
-                damage.offset = part->offset;
-                damage.size = part->size;
-                damage.what = part->what;
-                report(recovery, &damage);
-                uint64_t told = part->before - 1;
-                if (part->before == FT_STORE_NO_BLOCK_BEHIND) {
-                    told = part->after + damage.blocks_lost;
-                }
-                end = told > end ? told : end;
-            }
-        }
-        if (candidate->foreign) {
-            continue;
-        }
-
-        end = end < candidate->limit ? end : candidate->limit - 1;
-        last = end > last ? end : last;
-        last_known = last_known || candidate->header_known || usable(candidate);
-        had_wreck = had_wreck || !usable(candidate);
     }
 }
 
@@ -593,9 +567,9 @@ static void hold_cursors(struct ft_store_disk_log *disk)
         }
         ft_err err = ft_store_disk_cursor_store(log, cursor, confirmed, true);
         ft_mutex_lock(&log->lock);
-        cursor->held = err == FT_OK ? confirmed : 0;
+        /* On a full disk nothing would ever go (reader.c). */
+        cursor->held = err == FT_OK || ft_err_kind(err) == FT_KIND_BLOCKED ? confirmed : 0;
         ft_mutex_unlock(&log->lock);
-        ft_err_ignore(err, "until it can be written it holds everything back");
     }
     ft_store_free_confirmed(log);
 }

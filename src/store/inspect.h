@@ -56,6 +56,20 @@ FT_MUST_USE ft_err ft_store_inspect(struct ft_disk *disk, bool must_scan,
                                     struct ft_store_candidate *candidate);
 void ft_store_candidate_deinit(struct ft_store_candidate *candidate);
 
+/* Whether it has blocks of this log. */
+static inline bool ft_store_candidate_usable(const struct ft_store_candidate *candidate)
+{
+    return !candidate->foreign && candidate->blocks.n_blocks > 0;
+}
+
+/*
+ * Tells 'fn' of every damaged part of the candidates, which are in order of number and have their
+ * limits, and of positions that are missing between them.  Not of what was damaged in one file and
+ * is whole in a newer one.
+ */
+void ft_store_report_damages(const struct ft_store_candidate *candidates, size_t n,
+                             ft_log_damage_fn *fn, void *ctx);
+
 /*
  * Walks the whole blocks again: those before 'split' are counted into '*ret_kept', those at
  * 'split' or behind it and before the candidate's limit are added to 'tail'.  'tail' NULL: only

@@ -104,14 +104,20 @@ ft_err ft_log_reader_confirm(struct ft_log_reader *reader, uint64_t position)
     if (!forward || cursor->is_volatile) {
         return possible ? FT_OK : FT_E_RANGE;
     }
-    FT_TRY(log->home->cursor_store(log, cursor, position, durable));
-    if (durable || !log->home->keeps_cursors) {
+    ft_err err = log->home->cursor_store(log, cursor, position, durable);
+    /*
+     * On a full disk a place that cannot be written must not keep the segments that fill it.  If
+     * the power fails then, the reader goes on from the oldest block that is left: what it had
+     * confirmed is what is gone.
+     */
+    bool may_go = err == FT_OK || ft_err_kind(err) == FT_KIND_BLOCKED;
+    if (may_go && (durable || !log->home->keeps_cursors)) {
         ft_mutex_lock(&log->lock);
         cursor->held = position;
         ft_mutex_unlock(&log->lock);
         ft_store_free_confirmed(log);
     }
-    return FT_OK;
+    return err;
 }
 
 uint64_t ft_log_reader_confirmed(struct ft_log_reader *reader)

@@ -221,6 +221,56 @@ TEST(a_full_disk_refuses_and_takes_again)
     ft_disk_destroy(disk);
 }
 
+TEST(a_disk_that_is_full_at_the_start_is_drained)
+{
+    struct ft_disk *disk = ft_fault_disk_create(3);
+    struct ft_log_options options = workload_options();
+    struct ft_log *log;
+    struct ft_log_reader *reader;
+    struct ft_block_info info = {.n_events = 1};
+    static char data[1000];
+    uint64_t position;
+    uint64_t synced;
+    for (unsigned life = 0; life < 2; life++) {
+        /* Twice, so that there is more than one small segment. */
+        CHECK_OK(ft_log_disk_open(disk, &options, NULL, NULL, &log));
+        CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+        for (unsigned i = 0; i < 20; i++) {
+            CHECK_OK(ft_log_append(log, &info, data, sizeof data, &position));
+        }
+        CHECK_OK(ft_log_sync(log, &synced));
+        ft_log_reader_close(reader);
+        ft_log_destroy(log);
+    }
+    ft_fault_disk_restart(disk, FT_FAULT_LOSE);
+    ft_fault_disk_set_capacity(disk, 1);
+    CHECK_OK(ft_log_disk_open(disk, &options, NULL, NULL, &log));
+    CHECK(ft_log_append(log, &info, data, sizeof data, &position) != FT_OK);
+    CHECK_INT(ft_log_durable(log), 40);
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    for (uint64_t i = 1; i <= 40; i++) {
+        struct ft_block block;
+        CHECK_OK(ft_log_reader_next(reader, true, &block));
+        CHECK_INT(block.position, i);
+        ft_block_release(&block);
+    }
+    ft_err_ignore(ft_log_reader_confirm(reader, 40), "there is no space for a new file");
+    ft_fault_disk_set_capacity(disk, 30000);
+    CHECK_OK(ft_log_append(log, &info, data, sizeof data, &position));
+    CHECK_INT(position, 41);
+    CHECK_OK(ft_log_sync(log, &synced));
+    CHECK_OK(ft_log_reader_confirm(reader, 41));
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_fault_disk_restart(disk, FT_FAULT_LOSE);
+    CHECK_OK(ft_log_disk_open(disk, &options, NULL, NULL, &log));
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    CHECK(ft_log_reader_confirmed(reader) <= 41);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_disk_destroy(disk);
+}
+
 /* Everything at once, many lives long. */
 TEST(random_lives)
 {
