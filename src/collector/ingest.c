@@ -170,7 +170,8 @@ static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hell
     struct ft_ingest *ingest = session->ingest;
     const struct ft_ingest_options *options = &ingest->options;
     if (hello->protocol_version != FT_WIRE_PROTOCOL_VERSION) {
-        return refuse(session, FT_INGEST_CLOSE_VERSION, "this collector speaks protocol version 1");
+        return refuse(session, FT_INGEST_CLOSE_PRECONDITION,
+                      "this collector speaks protocol version 1");
     }
     if (session->principal.has_agent_id &&
         memcmp(session->principal.agent_id, hello->agent_id.bytes, sizeof hello->agent_id.bytes) !=
@@ -180,7 +181,7 @@ static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hell
     }
     if (hello->has_collector_id && !ft_uuid_equal(&hello->collector_id, &options->collector_id)) {
         ingest->stats.denied_sessions++;
-        return refuse(session, FT_INGEST_CLOSE_DENIED,
+        return refuse(session, FT_INGEST_CLOSE_PRECONDITION,
                       "these events belong to another collector than this one");
     }
     ingest->stats.hellos++;

@@ -31,11 +31,11 @@
 #include "store/log.h"
 
 enum ft_ingest_close {
-    FT_INGEST_CLOSE_PROTOCOL,   /* The peer broke the protocol. */
-    FT_INGEST_CLOSE_VERSION,    /* The peer speaks a version that we do not. */
-    FT_INGEST_CLOSE_DENIED,     /* The peer's name may not do that. */
-    FT_INGEST_CLOSE_SUPERSEDED, /* A newer session of the same instance. */
-    FT_INGEST_CLOSE_UNAVAILABLE /* Try again later: the disk is full, or the collector stops. */
+    FT_INGEST_CLOSE_PROTOCOL,     /* The peer broke the protocol. */
+    FT_INGEST_CLOSE_PRECONDITION, /* Another version, or events of another collector. */
+    FT_INGEST_CLOSE_DENIED,       /* The peer's name may not do that. */
+    FT_INGEST_CLOSE_SUPERSEDED,   /* A newer session of the same instance. */
+    FT_INGEST_CLOSE_UNAVAILABLE   /* Try again later: the disk is full, or the collector stops. */
 };
 
 /* The network's side of a session. */

@@ -35,7 +35,7 @@ static void peer_close(void *peer, enum ft_ingest_close why, const char *text)
     case FT_INGEST_CLOSE_PROTOCOL:
         status = FT_RPC_INVALID_ARGUMENT;
         break;
-    case FT_INGEST_CLOSE_VERSION:
+    case FT_INGEST_CLOSE_PRECONDITION:
         status = FT_RPC_FAILED_PRECONDITION;
         break;
     case FT_INGEST_CLOSE_DENIED:
