@@ -66,13 +66,14 @@ static void add_program(const struct page *page, struct ft_buf *out)
 
 static void add_file(const struct page *page, struct ft_buf *out)
 {
-    ft_buf_addf(out,
-                "# SYNOPSIS\n\n_%s_, _%s/\\*.yaml_\n\n# DESCRIPTION\n\n"
-                "YAML. A key is written with dots or nested: \"logging.level: info\" is the same as "
-                "\"logging: { level: info }\". A key that is not known, or a value that is not "
-                "allowed, is an error that names the line; nothing of a wrong file is used. "
-                "Drop-ins are read behind the file, in the order of their names, and win.\n\n",
-                page->config_file, page->dropin_dir);
+    ft_buf_addf(
+        out,
+        "# SYNOPSIS\n\n_%s_, _%s/\\*.yaml_\n\n# DESCRIPTION\n\n"
+        "YAML. A key is written with dots or nested: \"logging.level: info\" is the same as "
+        "\"logging: { level: info }\". A key that is not known, or a value that is not "
+        "allowed, is an error that names the line; nothing of a wrong file is used. "
+        "Drop-ins are read behind the file, in the order of their names, and win.\n\n",
+        page->config_file, page->dropin_dir);
     ft_options_man_keys(page->table, out);
 }
 
