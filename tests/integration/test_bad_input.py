@@ -191,7 +191,7 @@ def test_messages_that_no_agent_sends(host):
                  "another instance's batch"):
         assert codes[name] == "INVALID_ARGUMENT", (name, results[name])
     assert codes["version 9"] == "FAILED_PRECONDITION", results["version 9"]
-    assert codes["another collector's log"] == "PERMISSION_DENIED", results
+    assert codes["another collector's log"] == "FAILED_PRECONDITION", results
     assert codes["oversized"] == "RESOURCE_EXHAUSTED", results["oversized"]
     for name in ("count without columns", "count of millions", "columns too short", "bad index"):
         result = results[name]

@@ -300,7 +300,10 @@ static ft_err fault_write(struct ft_disk_file *file, uint64_t offset, const void
         err = ft_err_from_errno(ENOSPC);
     }
     if (err != FT_OK) {
-        size = was_stopped ? 0 : (size_t)ft_random_below(&disk->random.base, size + 1);
+        /* Nothing, a part, or, one time in four, all of it: a failure says nothing about that. */
+        size_t part = (size_t)ft_random_below(&disk->random.base, size + 1);
+        part = ft_random_below(&disk->random.base, 4) == 0 ? size : part;
+        size = was_stopped ? 0 : part;
         if (err == ft_err_from_errno(ENOSPC) && !fits(disk, inode, offset + size)) {
             size = 0;
         }

@@ -46,7 +46,7 @@ struct ft_disk *ft_fault_disk_clone(struct ft_disk *disk);
 
 /*
  * The calls of 'op' from the 'nth' from now on (1: the next), 'n_times' of them, fail with 'err'.
- * A write that fails has written a random part.
+ * A write that fails has written a random part, sometimes all of it.
  */
 void ft_fault_disk_fail(struct ft_disk *disk, enum ft_fault_op op, uint64_t nth, uint64_t n_times,
                         ft_err err);

@@ -33,7 +33,7 @@ static void count_lost(void *ctx, const struct ft_log_damage *damage)
 
 static ft_err append(struct workload *work, struct ft_log *log)
 {
-    uint64_t n = work->n_appended + 1;
+    uint64_t n = work->n_attempted + 1;
     CHECK(n < WORKLOAD_MAX);
     uint8_t data[1500];
     fill(data, n);
@@ -42,7 +42,7 @@ static ft_err append(struct workload *work, struct ft_log *log)
     work->n_attempted = n;
     ft_err err = ft_log_append(log, &info, data, size_of(n), &position);
     if (err == FT_OK) {
-        work->n_appended = n;
+        work->n_appended++;
         work->position[n] = position;
     } else {
         work->n_errors++;
@@ -153,8 +153,8 @@ static void reconcile(struct workload *work, struct ft_log *log, bool all_append
     uint64_t done = done_by_all(work);
     for (uint64_t n = 1; n <= work->n_attempted; n++) {
         uint64_t position = work->position[n];
-        bool promised = position > 0 && position > done &&
-                        (position <= work->durable || (all_appended && n <= work->n_appended));
+        bool promised =
+            position > 0 && position > done && (position <= work->durable || all_appended);
         if (promised && !found[n] && complete) {
             ft_test_fail(__FILE__, __LINE__, "block %llu at %llu is missing; durable %llu",
                          (unsigned long long)n, (unsigned long long)position,
@@ -164,8 +164,6 @@ static void reconcile(struct workload *work, struct ft_log *log, bool all_append
             work->position[n] = 0;
         }
     }
-    /* A number whose append has failed may be there after all: it is not used again. */
-    work->n_appended = work->n_attempted;
 }
 
 ft_err workload_run(struct workload *work, unsigned n_rounds)
@@ -183,7 +181,7 @@ ft_err workload_run(struct workload *work, unsigned n_rounds)
             }
         }
         for (unsigned i = 0; i < WORKLOAD_ROUND; i++) {
-            ft_err_ignore(append(work, log), "counted; the number is tried again");
+            ft_err_ignore(append(work, log), "counted; the next block follows");
         }
         uint64_t synced;
         if (ft_log_sync(log, &synced) == FT_OK) {
@@ -209,7 +207,16 @@ static void check_cursor(struct workload *work, struct ft_log *log, unsigned i, 
 {
     struct ft_log_reader *reader;
     CHECK_OK(ft_log_reader_open(log, reader_names[i], false, &reader));
-    CHECK(ft_log_reader_confirmed(reader) <= work->confirmed[i]);
+    uint64_t confirmed = ft_log_reader_confirmed(reader);
+    CHECK(confirmed <= work->confirmed[i]);
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(log, &first, &last);
+    for (uint64_t k = 1; k <= work->n_attempted; k++) {
+        uint64_t position = work->position[k];
+        bool freed = position > 0 && position <= work->durable && position < first;
+        CHECK(work->places_lag || !freed || position <= confirmed);
+    }
     uint64_t n = 0;
     for (;;) {
         struct ft_block block;
@@ -244,9 +251,9 @@ void workload_check(struct workload *work, bool all_appended)
     }
     uint64_t synced;
     CHECK_OK(append(work, log));
-    CHECK(work->position[work->n_appended] > work->durable);
+    CHECK(work->position[work->n_attempted] > work->durable);
     CHECK_OK(ft_log_sync(log, &synced));
-    CHECK_INT(synced, work->position[work->n_appended]);
+    CHECK_INT(synced, work->position[work->n_attempted]);
     work->durable = synced;
     CHECK_INT(ft_fault_disk_breaches(work->disk), 0);
     ft_log_destroy(log);

@@ -14,13 +14,14 @@
 
 struct workload {
     struct ft_disk *disk;
-    uint64_t n_attempted;            /* Numbers up to this one were handed to append(). */
-    uint64_t n_appended;             /* And up to this one it returned FT_OK. */
+    uint64_t n_attempted;            /* Numbers up to this one were handed to append(), once. */
+    uint64_t n_appended;             /* So many of them with success. */
     uint64_t position[WORKLOAD_MAX]; /* Of number n; 0: none, or dropped. */
     uint64_t durable;                /* The highest position that a sync has reported. */
     uint64_t confirmed[WORKLOAD_READERS];
     bool opened[WORKLOAD_READERS]; /* From then on it holds blocks back. */
     uint64_t n_errors;
+    bool places_lag;      /* A place need not reach what was freed: the disk was full. */
     uint64_t n_told_lost; /* Blocks that recovery said were lost. */
 };
 
@@ -36,8 +37,9 @@ ft_err workload_run(struct workload *work, unsigned n_rounds);
 /*
  * Opens the log on a disk that is whole again and fails the test when a block that was reported
  * durable (with 'all_appended': that was appended) and not confirmed by all readers is missing,
- * when one is invented, changed, repeated or out of order, when a cursor has gone forward, or
- * when nothing can be appended.  The number of the check's own block counts on.
+ * when one is invented, changed, repeated or out of order, when a cursor has gone forward or does
+ * not reach what was freed, or when nothing can be appended.  The number of the check's own block
+ * counts on.
  */
 void workload_check(struct workload *work, bool all_appended);
 
