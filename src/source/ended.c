@@ -3,11 +3,12 @@
 
 #include <stdlib.h>
 
-/* The lowest bit of 'tag' tells that the start is exact, the one above that the place is used. */
-#define TAG_EXACT   UINT64_C(1)
-#define TAG_USED    UINT64_C(2)
-#define TAG_HASH    (~(TAG_EXACT | TAG_USED))
-#define PLACE(hash) ((hash) >> 16 & (FT_ENDED_PLACES - 1))
+/* The lowest bits of 'tag' are flags, the others the hash's. */
+#define TAG_EXACT    UINT64_C(1)
+#define TAG_USED     UINT64_C(2)
+#define TAG_INFERRED UINT64_C(4)
+#define TAG_HASH     (~(TAG_EXACT | TAG_USED | TAG_INFERRED))
+#define PLACE(hash)  ((hash) >> 16 & (FT_ENDED_PLACES - 1))
 
 struct place {
     uint64_t tag;
@@ -30,22 +31,24 @@ ft_err ft_ended_create(struct ft_ended **ret_ended)
 
 void ft_ended_destroy(struct ft_ended *ended) { free(ended); }
 
-void ft_ended_add(struct ft_ended *ended, uint64_t hash, int64_t start_ns, bool exact)
+void ft_ended_add(struct ft_ended *ended, uint64_t hash, const struct ft_ended_flow *flow)
 {
-    ended->places[PLACE(hash)] = (struct place){
-        .tag = (hash & TAG_HASH) | TAG_USED | (exact ? TAG_EXACT : 0),
-        .start_ns = start_ns,
-    };
+    uint64_t tag = (hash & TAG_HASH) | TAG_USED;
+    tag |= flow->exact ? TAG_EXACT : 0;
+    tag |= flow->inferred ? TAG_INFERRED : 0;
+    ended->places[PLACE(hash)] = (struct place){.tag = tag, .start_ns = flow->start_ns};
 }
 
-bool ft_ended_find(const struct ft_ended *ended, uint64_t hash, int64_t *ret_start_ns,
-                   bool *ret_exact)
+bool ft_ended_find(const struct ft_ended *ended, uint64_t hash, struct ft_ended_flow *ret_flow)
 {
     const struct place *place = &ended->places[PLACE(hash)];
     if (((place->tag ^ hash) & TAG_HASH) != 0 || (place->tag & TAG_USED) == 0) {
         return false;
     }
-    *ret_start_ns = place->start_ns;
-    *ret_exact = (place->tag & TAG_EXACT) != 0;
+    *ret_flow = (struct ft_ended_flow){
+        .start_ns = place->start_ns,
+        .exact = (place->tag & TAG_EXACT) != 0,
+        .inferred = (place->tag & TAG_INFERRED) != 0,
+    };
     return true;
 }

@@ -6,7 +6,9 @@
  *
  * A direct-mapped cache: each flow has one place, and a later one overwrites it.  Bound: 65,536
  * places of 16 bytes, 1 MiB.  At 50,000 ENDs a second it reaches about a second back; a dump is
- * ahead of the events by some milliseconds, and the kernel repeats an END after 100 ms.
+ * ahead of the events by some milliseconds, and the kernel repeats an END after 100 ms.  It does
+ * not have to remember flows whose END was inferred for long, because none is inferred while the
+ * kernel still tells held-back ENDs (source/tracker.h).
  *
  * Thread: owner only.
  */
@@ -28,11 +30,17 @@ FT_MUST_USE ft_err ft_ended_create(struct ft_ended **ret_ended);
 void ft_ended_destroy(struct ft_ended *ended);
 FT_DEFINE_CLEANUP(struct ft_ended, ft_ended_destroy);
 
-/* 'hash' is of the flow's key; 'exact' when 'start_ns' is the kernel's own start time stamp. */
-void ft_ended_add(struct ft_ended *ended, uint64_t hash, int64_t start_ns, bool exact);
+/* How a flow ended. */
+struct ft_ended_flow {
+    int64_t start_ns;
+    bool exact;    /* 'start_ns' is the kernel's own start time stamp */
+    bool inferred; /* the kernel did not tell the END */
+};
 
-/* True when a flow with this key ended lately; its start time then. */
-bool ft_ended_find(const struct ft_ended *ended, uint64_t hash, int64_t *ret_start_ns,
-                   bool *ret_exact);
+/* 'hash' is of the flow's key. */
+void ft_ended_add(struct ft_ended *ended, uint64_t hash, const struct ft_ended_flow *flow);
+
+/* True when a flow with this key ended lately. */
+bool ft_ended_find(const struct ft_ended *ended, uint64_t hash, struct ft_ended_flow *ret_flow);
 
 #endif

@@ -15,6 +15,7 @@ const struct ft_tracker_options ft_tracker_options_default = {
     .update_interval_ns = 60 * FT_NS_PER_S,
     .end_grace_ns = 30 * FT_NS_PER_S,
     .end_grace_calm_ns = 1 * FT_NS_PER_S,
+    .end_grace_max_ns = 3600 * FT_NS_PER_S,
     .resync_wait_min_ns = FT_NS_PER_S,
     .resync_wait_max_ns = 30 * FT_NS_PER_S,
 };

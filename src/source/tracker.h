@@ -17,7 +17,8 @@
  * A gap begins with OVERRUN or FAILED and ends when a dump that began after it, and after the
  * socket had been read empty, is reconciled: flows in the dump that are not in the table began in
  * the gap; flows in the table that are neither in the dump nor heard of since ended in it.  While
- * the kernel re-sends ENDs ("reliable") a missing flow's END still comes, so it is waited for.
+ * the kernel re-sends ENDs ("reliable") a missing flow's END still comes, so it is waited for: for
+ * a grace that begins anew with each END that the kernel had held back, and with each overrun.
  *
  * Thread: owner only (the pipeline).
  */
@@ -46,12 +47,14 @@ struct ft_tracker_options {
     int64_t update_interval_ns; /* Between dumps for counters; 0: none. */
     int64_t end_grace_ns;       /* How long the END of a missing flow is waited for. */
     int64_t end_grace_calm_ns;  /* The same when nothing was dropped for 'end_grace_ns'. */
+    int64_t end_grace_max_ns;   /* The longest grace while the kernel still tells, and the end. */
     int64_t resync_wait_min_ns; /* Least time from one dump's end to the next resync. */
     int64_t resync_wait_max_ns; /* The same while overruns persist. */
 };
 
-/* 64 MiB, 60 s, 30 s, 1 s, 1 s, 30 s.  The last as conntrackd: a resync under overload makes it
- * worse.
+/* 64 MiB, 60 s, 30 s, 1 s, 1 h, 1 s, 30 s.  The last as conntrackd: a resync under overload makes
+ * it worse.  An hour: at 12 ENDs in 100 ms, the smallest buffer's rate, the kernel tells 432,000 in
+ * it.
  */
 extern const struct ft_tracker_options ft_tracker_options_default;
 

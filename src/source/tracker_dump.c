@@ -9,6 +9,7 @@ static bool will_be_heard(const struct ft_tracker *tracker, const struct ft_ct_r
 static void report_update(struct ft_tracker *tracker, struct ft_flow *flow,
                           const struct ft_ct_record *record);
 static void plan_update(struct ft_tracker *tracker);
+static int64_t grace_ns(const struct ft_tracker *tracker);
 static void finish_sweep(struct ft_tracker *tracker);
 
 void ft_tracker_begin_dump(struct ft_tracker *tracker, enum ft_dump_reason reason)
@@ -21,6 +22,7 @@ void ft_tracker_begin_dump(struct ft_tracker *tracker, enum ft_dump_reason reaso
         .reason = reason,
         .covers_gap = gap->open && !gap->undrained && !gap->closed_socket,
         .begin_mono_ns = tracker->mono_ns,
+        .begin_real_ns = tracker->real_ns,
     };
 }
 
@@ -84,6 +86,7 @@ void ft_tracker_end_dump(struct ft_tracker *tracker, bool consistent)
         .state = FT_WALK_WAIT,
         .covers_gap = dump->covers_gap,
         .conflict = dump->conflict,
+        .dump_begin_real_ns = dump->begin_real_ns,
         .dump_end_mono_ns = tracker->mono_ns,
     };
 }
@@ -118,6 +121,37 @@ void ft_tracker_drained(struct ft_tracker *tracker)
         grace->state = FT_WALK_RUN;
         grace->cursor = 0;
     }
+}
+
+/*
+ * What the kernel could not deliver it sends again in rounds of as many ENDs as the socket holds,
+ * with 100 ms between: a small buffer and many flows take minutes.  While it still does, the END of
+ * a missing flow may still be among what is to come, and one inferred now would be told twice.
+ */
+void ft_tracker_mind_grace(struct ft_tracker *tracker, const struct ft_flow *flow,
+                           const struct ft_ct_record *record)
+{
+    if (tracker->grace.state != FT_WALK_WAIT) {
+        return;
+    }
+    bool missing = flow != NULL && (flow->flags & FT_FLOW_MISSING) != 0;
+    bool held_back =
+        (record->has & FT_CT_HAS_STOP) != 0 && record->stop_ns < tracker->grace.dump_real_ns;
+    if (missing || held_back) {
+        ft_tracker_prolong_grace(tracker);
+    }
+}
+
+void ft_tracker_prolong_grace(struct ft_tracker *tracker)
+{
+    struct ft_tracker_grace *grace = &tracker->grace;
+    if (grace->state != FT_WALK_WAIT) {
+        return;
+    }
+    int64_t last = grace->begin_mono_ns + tracker->options.end_grace_max_ns;
+    int64_t until = tracker->mono_ns + grace_ns(tracker);
+    until = until < last ? until : last;
+    grace->until_mono_ns = until > grace->until_mono_ns ? until : grace->until_mono_ns;
 }
 
 void ft_tracker_sweep(struct ft_tracker *tracker)
@@ -162,16 +196,15 @@ void ft_tracker_end_grace(struct ft_tracker *tracker)
 static bool was_heard_to_end(const struct ft_tracker *tracker, const struct ft_ct_record *record,
                              uint64_t hash)
 {
-    int64_t start_ns;
-    bool exact;
-    if (!ft_ended_find(tracker->ended, hash, &start_ns, &exact)) {
+    struct ft_ended_flow ended;
+    if (!ft_ended_find(tracker->ended, hash, &ended)) {
         return false;
     }
     if ((record->has & FT_CT_HAS_START) == 0) {
         return true; /* If it is a later flow, its NEW or its END will tell. */
     }
-    return exact ? record->start_ns <= start_ns
-                 : record->start_ns - FT_TRACKER_START_SLACK_NS <= start_ns;
+    return ended.exact ? record->start_ns <= ended.start_ns
+                       : record->start_ns - FT_TRACKER_START_SLACK_NS <= ended.start_ns;
 }
 
 /* True for a flow so young that its NEW event is certainly not processed yet. */
@@ -228,8 +261,12 @@ static void finish_sweep(struct ft_tracker *tracker)
     struct ft_tracker_sweep *sweep = &tracker->sweep;
     sweep->state = FT_WALK_NONE;
     if (sweep->n_marked > 0) {
-        tracker->grace.state = FT_WALK_WAIT;
-        tracker->grace.until_mono_ns = tracker->mono_ns + grace_ns(tracker);
+        tracker->grace = (struct ft_tracker_grace){
+            .state = FT_WALK_WAIT,
+            .dump_real_ns = sweep->dump_begin_real_ns,
+            .begin_mono_ns = tracker->mono_ns,
+            .until_mono_ns = tracker->mono_ns + grace_ns(tracker),
+        };
     }
     if (sweep->covers_gap) {
         ft_tracker_close_gap(tracker);

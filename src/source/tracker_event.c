@@ -103,8 +103,10 @@ void ft_tracker_infer_end(struct ft_tracker *tracker, struct ft_flow *flow, int6
     if (tracker->gap.open) {
         tracker->gap.n_rebuilt++;
     }
-    ft_ended_add(tracker->ended, ft_flow_table_hash_flow(tracker->flows, flow), flow->start_ns,
-                 (flow->flags & FT_FLOW_START_EXACT) != 0);
+    struct ft_ended_flow ended = {.start_ns = flow->start_ns,
+                                  .exact = (flow->flags & FT_FLOW_START_EXACT) != 0,
+                                  .inferred = true};
+    ft_ended_add(tracker->ended, ft_flow_table_hash_flow(tracker->flows, flow), &ended);
     ft_flow_table_remove(tracker->flows, flow);
 }
 
@@ -194,14 +196,18 @@ static void apply_destroy(struct ft_tracker *tracker, const struct ft_ct_record 
 {
     uint64_t hash = ft_flow_table_hash(tracker->flows, record);
     struct ft_flow *flow = ft_flow_table_find(tracker->flows, record, hash);
+    ft_tracker_mind_grace(tracker, flow, record);
     if (flow != NULL) {
         enum ft_relation relation = ft_tracker_relate(tracker, flow, record);
         if (relation == FT_SAME_FLOW) {
             struct ft_flow_counters reported;
             ft_flow_table_get_counters(tracker->flows, flow, &reported);
             emit_end(tracker, flow, record, &reported);
-            bool exact = (record->has & FT_CT_HAS_START) != 0;
-            ft_ended_add(tracker->ended, hash, exact ? record->start_ns : flow->start_ns, exact);
+            struct ft_ended_flow ended = {.start_ns = flow->start_ns};
+            if ((record->has & FT_CT_HAS_START) != 0) {
+                ended = (struct ft_ended_flow){.start_ns = record->start_ns, .exact = true};
+            }
+            ft_ended_add(tracker->ended, hash, &ended);
             ft_flow_table_remove(tracker->flows, flow);
             return;
         }
@@ -220,30 +226,32 @@ static void apply_destroy(struct ft_tracker *tracker, const struct ft_ct_record 
     }
     emit_start(tracker, &unheard, record, true, false);
     emit_end(tracker, &unheard, record, &(struct ft_flow_counters){0});
-    ft_ended_add(tracker->ended, hash, unheard.start_ns,
-                 (unheard.flags & FT_FLOW_START_EXACT) != 0);
+    struct ft_ended_flow ended = {.start_ns = unheard.start_ns,
+                                  .exact = (unheard.flags & FT_FLOW_START_EXACT) != 0};
+    ft_ended_add(tracker->ended, hash, &ended);
 }
 
-/* True when this END was reported already: heard before (the kernel repeats an END to everyone when
- * one listener did not take it), or inferred.  Only the start time can tell. */
+/*
+ * True when this END was reported already: heard before (the kernel repeats an END to everyone when
+ * one listener did not take it), or inferred.  Only the start time can tell.
+ *
+ * An END that comes after an inferred one is counted and no more: a flow has one END, and the one
+ * that was told says that its time is inferred and its last counters are not known.
+ */
 static bool ended_before(struct ft_tracker *tracker, const struct ft_ct_record *record,
                          uint64_t hash)
 {
-    int64_t start_ns;
-    bool exact;
-    if ((record->has & FT_CT_HAS_START) == 0 ||
-        !ft_ended_find(tracker->ended, hash, &start_ns, &exact)) {
+    struct ft_ended_flow ended;
+    if ((record->has & FT_CT_HAS_START) == 0 || !ft_ended_find(tracker->ended, hash, &ended)) {
         return false;
     }
-    if (exact && record->start_ns == start_ns) {
-        ft_stat_add(&tracker->stats->n_duplicates, 1);
-        return true;
+    bool same = ended.exact ? record->start_ns == ended.start_ns
+                            : record->start_ns - FT_TRACKER_START_SLACK_NS <= ended.start_ns;
+    if (same) {
+        struct ft_source_stats *stats = tracker->stats;
+        ft_stat_add(ended.inferred ? &stats->n_late_ends : &stats->n_duplicates, 1);
     }
-    if (!exact && record->start_ns - FT_TRACKER_START_SLACK_NS <= start_ns) {
-        ft_stat_add(&tracker->stats->n_late_ends, 1);
-        return true;
-    }
-    return false;
+    return same;
 }
 
 /* Everything but the key.  'unheard': its beginning was not heard as a NEW event. */

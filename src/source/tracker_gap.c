@@ -42,6 +42,7 @@ void ft_tracker_on_overrun(struct ft_tracker *tracker, int64_t n_drops)
     gap->ends_safe = gap->ends_safe && tracker->reliable;
     gap->n_missed += n_drops > 0 ? (uint64_t)n_drops : 1;
     gap->end_real_ns = tracker->real_ns;
+    ft_tracker_prolong_grace(tracker); /* It holds back more ENDs, and sends them later. */
     ft_tracker_want_resync(tracker);
 }
 

@@ -38,6 +38,7 @@ struct ft_tracker_dump {
     bool conflict;   /* it had a flow whose older namesake is still in the table */
     enum ft_dump_reason reason;
     int64_t begin_mono_ns;
+    int64_t begin_real_ns;
 };
 
 /* A walk over the flow table that may have to wait before it begins. */
@@ -55,6 +56,7 @@ struct ft_tracker_sweep {
     uint32_t cursor;
     uint64_t n_marked;
     uint64_t n_ended;
+    int64_t dump_begin_real_ns;
     int64_t dump_end_mono_ns;
 };
 
@@ -62,6 +64,8 @@ struct ft_tracker_sweep {
 struct ft_tracker_grace {
     enum ft_walk_state state;
     uint32_t cursor;
+    int64_t dump_real_ns; /* When the dump that did not have them was asked for. */
+    int64_t begin_mono_ns;
     int64_t until_mono_ns;
 };
 
@@ -164,6 +168,11 @@ void ft_tracker_fail_dump(struct ft_tracker *tracker);
 /* A turn of one of the walks. */
 void ft_tracker_sweep(struct ft_tracker *tracker);
 void ft_tracker_end_grace(struct ft_tracker *tracker);
+/* An END was heard, of a flow in the table or not (NULL): does the kernel still catch up? */
+void ft_tracker_mind_grace(struct ft_tracker *tracker, const struct ft_flow *flow,
+                           const struct ft_ct_record *record);
+/* A grace that runs has just begun, as it were, but ends 'end_grace_max_ns' after its beginning. */
+void ft_tracker_prolong_grace(struct ft_tracker *tracker);
 /* The event socket was empty after the present chunk. */
 void ft_tracker_drained(struct ft_tracker *tracker);
 

@@ -318,3 +318,83 @@ TEST(nothing_is_missing_after_a_storm_while_reliable)
         run_storm(seed);
     }
 }
+
+/* The smallest buffer: the kernel needs minutes to tell all ENDs, 12 of them each 100 ms. */
+TEST(nothing_is_inferred_while_the_kernel_still_tells)
+{
+    enum { FLOWS = 4800 };
+    struct rig rig;
+    rig_init(&rig);
+    rig.kernel.rcvbuf_bytes_max = UINT64_C(12) * FT_FAKE_EVENT_BYTES;
+    rig.options.reader.ladder.mode = FT_LADDER_FIXED_FULL;
+    rig_start(&rig);
+    rig_run(&rig, 2 * FT_NS_PER_S);
+    for (uint32_t n = 0; n < FLOWS; n++) {
+        ft_fake_kernel_count(&rig.kernel, ft_fake_kernel_begin_sample(&rig.kernel, n), 1, n, 1, 1);
+        rig_settle(&rig);
+    }
+    end_all(&rig);
+    rig_run(&rig, 35 * FT_NS_PER_S);
+    CHECK(ft_ledger_count_open(&rig.ledger) > 0); /* It takes longer than the grace. */
+    rig_run(&rig, 20 * FT_NS_PER_S);
+    CHECK_INT(rig.ledger.n_inferred[FT_EVENT_END], 0);
+    CHECK_INT(rig_stat(&stats(&rig)->n_late_ends), 0);
+    CHECK_INT(rig_stat(&stats(&rig)->n_duplicates), 0);
+    check_all_complete(&rig);
+    rig_deinit(&rig);
+}
+
+/* Ever more is dropped, so the kernel never catches up: what is missing ends all the same. */
+TEST(a_grace_has_an_end_whatever_the_kernel_tells)
+{
+    struct rig rig;
+    rig_init(&rig);
+    rig.kernel.rcvbuf_bytes_max = (uint64_t)SOCKET_EVENTS * FT_FAKE_EVENT_BYTES;
+    rig.options.reader.ladder.mode = FT_LADDER_FIXED_FULL;
+    rig.options.tracker.end_grace_max_ns = 60 * FT_NS_PER_S;
+    rig_start(&rig);
+    rig_run(&rig, 2 * FT_NS_PER_S);
+    size_t gone = ft_fake_kernel_begin_sample(&rig.kernel, 0);
+    rig_run(&rig, FT_NS_PER_S);
+    rig.kernel.flows[gone].alive = false; /* Its END is lost without a trace. */
+    for (uint32_t second = 1; second <= 80; second++) {
+        CHECK(second > 40 || ft_ledger_count_open(&rig.ledger) > 0);
+        for (uint32_t n = 0; n <= SOCKET_EVENTS; n++) {
+            ft_fake_kernel_end(&rig.kernel,
+                               ft_fake_kernel_begin_sample(&rig.kernel, second * 64 + n));
+        }
+        rig_run(&rig, FT_NS_PER_S);
+    }
+    CHECK((ft_ledger_find(&rig.ledger, rig.kernel.flows[gone].record.id)->end_fields &
+           FT_FIELD_INFERRED) != 0);
+    rig_deinit(&rig);
+}
+
+/* The kernel tells an END when nobody expects it any more: counted, and not told twice. */
+TEST(an_end_after_an_inferred_one_is_counted_and_told_no_more)
+{
+    struct rig rig;
+    rig_init(&rig);
+    size_t exact = ft_fake_kernel_begin_sample(&rig.kernel, 1); /* Known from a dump. */
+    ft_fake_kernel_advance(&rig.kernel, FT_NS_PER_S);
+    rig_start(&rig);
+    rig_run(&rig, 2 * FT_NS_PER_S);
+    size_t heard = ft_fake_kernel_begin_sample(&rig.kernel, 2);
+    rig_run(&rig, FT_NS_PER_S);
+    rig.kernel.flows[exact].alive = false;
+    rig.kernel.flows[heard].alive = false;
+    rig_run(&rig, 70 * FT_NS_PER_S);
+    CHECK_INT(rig.ledger.n_inferred[FT_EVENT_END], 2);
+    ft_fake_kernel_end(&rig.kernel, exact);
+    ft_fake_kernel_end(&rig.kernel, heard);
+    rig_run(&rig, FT_NS_PER_S);
+    CHECK_INT(rig_stat(&stats(&rig)->n_late_ends), 2);
+    CHECK_INT(rig_stat(&stats(&rig)->n_duplicates), 0);
+    CHECK_INT(rig.ledger.n_events[FT_EVENT_START], 2);
+    CHECK_INT(rig.ledger.n_events[FT_EVENT_END], 2);
+    /* Once more it is the kernel's repetition for somebody else. */
+    ft_fake_kernel_repeat_end(&rig.kernel, exact);
+    rig_run(&rig, FT_NS_PER_S);
+    CHECK_INT(rig.ledger.n_events[FT_EVENT_END], 2);
+    rig_deinit(&rig);
+}

@@ -158,19 +158,21 @@ TEST(local_addresses_are_bounded_and_checked)
 TEST(ended_flows_are_remembered_with_their_start)
 {
     struct ft_ended *ended;
-    int64_t start_ns;
-    bool exact;
+    struct ft_ended_flow flow;
     CHECK_OK(ft_ended_create(&ended));
-    CHECK(!ft_ended_find(ended, 0, &start_ns, &exact));
+    CHECK(!ft_ended_find(ended, 0, &flow));
     uint64_t hash = 0x123456789abcdef0;
-    ft_ended_add(ended, hash, 77, true);
-    CHECK(ft_ended_find(ended, hash, &start_ns, &exact));
-    CHECK_INT(start_ns, 77);
-    CHECK(exact);
-    CHECK(!ft_ended_find(ended, hash ^ UINT64_C(1) << 60, &start_ns, &exact));
-    ft_ended_add(ended, hash ^ UINT64_C(1) << 60, 78, false); /* The same place. */
-    CHECK(!ft_ended_find(ended, hash, &start_ns, &exact));
-    CHECK(ft_ended_find(ended, hash ^ UINT64_C(1) << 60, &start_ns, &exact));
-    CHECK(!exact);
+    ft_ended_add(ended, hash, &(struct ft_ended_flow){.start_ns = 77, .exact = true});
+    CHECK(ft_ended_find(ended, hash, &flow));
+    CHECK_INT(flow.start_ns, 77);
+    CHECK(flow.exact);
+    CHECK(!flow.inferred);
+    uint64_t other = hash ^ UINT64_C(1) << 60; /* The same place. */
+    CHECK(!ft_ended_find(ended, other, &flow));
+    ft_ended_add(ended, other, &(struct ft_ended_flow){.start_ns = 78, .inferred = true});
+    CHECK(!ft_ended_find(ended, hash, &flow));
+    CHECK(ft_ended_find(ended, other, &flow));
+    CHECK(!flow.exact);
+    CHECK(flow.inferred);
     ft_ended_destroy(ended);
 }
