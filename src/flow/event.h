@@ -60,31 +60,34 @@ enum ft_loss_cause {
     FT_LOSS_CAUSE_N
 };
 
-/* Presence bits of 'fields'; the numbers are flowtrail.v1.Field's. */
+/*
+ * Presence bits of 'fields'; the numbers are flowtrail.v1.Field's.  What most events have comes
+ * first: on the wire a value below 128 takes one byte.
+ */
 #define FT_FIELD_FLOW            (UINT32_C(1) << 0) /* ct_id, start_ns */
 #define FT_FIELD_TUPLE           (UINT32_C(1) << 1) /* protocol, src and dst address */
-#define FT_FIELD_IPV6            (UINT32_C(1) << 2) /* the addresses are IPv6 */
-#define FT_FIELD_PORTS           (UINT32_C(1) << 3) /* src_port, dst_port */
-#define FT_FIELD_COUNTERS        (UINT32_C(1) << 4) /* rx_*, tx_* */
+#define FT_FIELD_PORTS           (UINT32_C(1) << 2) /* src_port, dst_port */
+#define FT_FIELD_COUNTERS        (UINT32_C(1) << 3) /* rx_*, tx_* */
+#define FT_FIELD_STATUS          (UINT32_C(1) << 4) /* ct_status */
 #define FT_FIELD_TCP_STATE       (UINT32_C(1) << 5)
-#define FT_FIELD_INFERRED        (UINT32_C(1) << 6) /* flag: rebuilt, not heard from the kernel */
-#define FT_FIELD_ICMP            (UINT32_C(1) << 7) /* icmp_type, icmp_code, icmp_id */
-#define FT_FIELD_NAT             (UINT32_C(1) << 8) /* reply tuple */
-#define FT_FIELD_MARK            (UINT32_C(1) << 9)
-#define FT_FIELD_ZONE            (UINT32_C(1) << 10)
-#define FT_FIELD_PROCESS         (UINT32_C(1) << 11) /* pid, process_name */
-#define FT_FIELD_CONTAINER       (UINT32_C(1) << 12) /* container_id */
-#define FT_FIELD_USER            (UINT32_C(1) << 13) /* uid, user_name */
-#define FT_FIELD_DNS             (UINT32_C(1) << 14) /* src_name, dst_name */
-#define FT_FIELD_TCP_INFO        (UINT32_C(1) << 15) /* rtt_us, rtt_var_us, retransmits */
-#define FT_FIELD_RULE            (UINT32_C(1) << 16) /* rule_id */
-#define FT_FIELD_RESOURCE        (UINT32_C(1) << 17) /* src_resource_id, dst_resource_id */
-#define FT_FIELD_WINDOW          (UINT32_C(1) << 18) /* window_*, n_starts, n_ends, n_drops */
-#define FT_FIELD_LOSS            (UINT32_C(1) << 19) /* loss */
-#define FT_FIELD_START_UNKNOWN   (UINT32_C(1) << 20) /* flag: start_ns is when it was first seen */
-#define FT_FIELD_PREEXISTING     (UINT32_C(1) << 21) /* flag: the flow was there before the agent */
-#define FT_FIELD_COUNTERS_UNSURE (UINT32_C(1) << 22) /* flag: counting may have begun late */
-#define FT_FIELD_STATUS          (UINT32_C(1) << 23) /* ct_status */
+#define FT_FIELD_NAT             (UINT32_C(1) << 6)  /* reply tuple */
+#define FT_FIELD_IPV6            (UINT32_C(1) << 7)  /* the addresses are IPv6 */
+#define FT_FIELD_ICMP            (UINT32_C(1) << 8)  /* icmp_type, icmp_code, icmp_id */
+#define FT_FIELD_INFERRED        (UINT32_C(1) << 9)  /* flag: rebuilt, not heard from the kernel */
+#define FT_FIELD_PREEXISTING     (UINT32_C(1) << 10) /* flag: the flow was there before the agent */
+#define FT_FIELD_COUNTERS_UNSURE (UINT32_C(1) << 11) /* flag: counting may have begun late */
+#define FT_FIELD_START_UNKNOWN   (UINT32_C(1) << 12) /* flag: start_ns is when it was first seen */
+#define FT_FIELD_MARK            (UINT32_C(1) << 13)
+#define FT_FIELD_ZONE            (UINT32_C(1) << 14)
+#define FT_FIELD_PROCESS         (UINT32_C(1) << 15) /* pid, process_name */
+#define FT_FIELD_CONTAINER       (UINT32_C(1) << 16) /* container_id */
+#define FT_FIELD_USER            (UINT32_C(1) << 17) /* uid, user_name */
+#define FT_FIELD_DNS             (UINT32_C(1) << 18) /* src_name, dst_name */
+#define FT_FIELD_TCP_INFO        (UINT32_C(1) << 19) /* rtt_us, rtt_var_us, retransmits */
+#define FT_FIELD_RULE            (UINT32_C(1) << 20) /* rule_id */
+#define FT_FIELD_RESOURCE        (UINT32_C(1) << 21) /* src_resource_id, dst_resource_id */
+#define FT_FIELD_WINDOW          (UINT32_C(1) << 22) /* window_*, n_starts, n_ends, n_drops */
+#define FT_FIELD_LOSS            (UINT32_C(1) << 23) /* loss */
 #define FT_FIELD_ALL             ((UINT32_C(1) << 24) - 1)
 
 /* Network byte order; an IPv4 address is the first four bytes, the rest is zero. */

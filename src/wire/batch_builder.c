@@ -220,13 +220,13 @@ static void add_nat(struct ft_batch_builder *builder, const struct ft_event *eve
         add_v6(&batch->nat_dst_v6, &event->nat_dst);
         builder->size_estimate += 32;
     } else {
-        PUSH(builder, nat_src_v4, v4_number(&event->nat_src));
-        PUSH(builder, nat_dst_v4, v4_number(&event->nat_dst));
-        builder->size_estimate += 8;
+        PUSH(builder, nat_src_v4_xor, v4_number(&event->nat_src) ^ v4_number(&event->dst));
+        PUSH(builder, nat_dst_v4_xor, v4_number(&event->nat_dst) ^ v4_number(&event->src));
+        builder->size_estimate += 10;
     }
     if ((event->fields & FT_FIELD_PORTS) != 0) {
-        PUSH(builder, nat_src_port, event->nat_src_port);
-        PUSH(builder, nat_dst_port, event->nat_dst_port);
+        PUSH(builder, nat_src_port_xor, (uint32_t)(event->nat_src_port ^ event->dst_port));
+        PUSH(builder, nat_dst_port_xor, (uint32_t)(event->nat_dst_port ^ event->src_port));
         builder->size_estimate += 6;
     }
 }

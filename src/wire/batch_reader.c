@@ -33,6 +33,7 @@ static void read_details(struct ft_batch_reader *reader, struct ft_event *event)
 static void read_names(struct ft_batch_reader *reader, struct ft_event *event);
 static void read_loss(struct ft_batch_reader *reader, struct ft_loss *loss);
 static struct ft_addr v4_addr(uint32_t number);
+static struct ft_addr v4_xor(const struct ft_addr *addr, uint32_t number);
 static struct ft_addr v6_addr(const ProtobufCBinaryData *column, size_t index);
 
 /* The next value of a column; ft_batch_check has made sure that there is one. */
@@ -173,12 +174,12 @@ static void read_nat(struct ft_batch_reader *reader, struct ft_event *event)
         event->nat_dst = v6_addr(&reader->batch->nat_dst_v6, reader->nat_v6);
         reader->nat_v6++;
     } else {
-        event->nat_src = v4_addr(TAKE(reader, nat_src_v4));
-        event->nat_dst = v4_addr(TAKE(reader, nat_dst_v4));
+        event->nat_src = v4_xor(&event->dst, TAKE(reader, nat_src_v4_xor));
+        event->nat_dst = v4_xor(&event->src, TAKE(reader, nat_dst_v4_xor));
     }
     if ((event->fields & FT_FIELD_PORTS) != 0) {
-        event->nat_src_port = (uint16_t)TAKE(reader, nat_src_port);
-        event->nat_dst_port = (uint16_t)TAKE(reader, nat_dst_port);
+        event->nat_src_port = (uint16_t)(event->dst_port ^ TAKE(reader, nat_src_port_xor));
+        event->nat_dst_port = (uint16_t)(event->src_port ^ TAKE(reader, nat_dst_port_xor));
     }
 }
 
@@ -262,6 +263,15 @@ static struct ft_addr v4_addr(uint32_t number)
 {
     return (struct ft_addr){{(uint8_t)(number >> 24), (uint8_t)(number >> 16),
                              (uint8_t)(number >> 8), (uint8_t)number}};
+}
+
+static struct ft_addr v4_xor(const struct ft_addr *addr, uint32_t number)
+{
+    struct ft_addr other = v4_addr(number);
+    for (unsigned i = 0; i < 4; i++) {
+        other.bytes[i] ^= addr->bytes[i];
+    }
+    return other;
 }
 
 static struct ft_addr v6_addr(const ProtobufCBinaryData *column, size_t index)

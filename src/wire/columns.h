@@ -28,10 +28,10 @@
     X(uint32_t, icmp_type)                                                                         \
     X(uint32_t, icmp_code)                                                                         \
     X(uint32_t, icmp_id)                                                                           \
-    X(uint32_t, nat_src_v4)                                                                        \
-    X(uint32_t, nat_dst_v4)                                                                        \
-    X(uint32_t, nat_src_port)                                                                      \
-    X(uint32_t, nat_dst_port)                                                                      \
+    X(uint32_t, nat_src_v4_xor)                                                                    \
+    X(uint32_t, nat_dst_v4_xor)                                                                    \
+    X(uint32_t, nat_src_port_xor)                                                                  \
+    X(uint32_t, nat_dst_port_xor)                                                                  \
     X(uint64_t, rx_packets)                                                                        \
     X(uint64_t, rx_bytes)                                                                          \
     X(uint64_t, tx_packets)                                                                        \

@@ -7,9 +7,9 @@ language's protobuf can.
 import hashlib
 import itertools
 
-FIELDS = ("FLOW TUPLE IPV6 PORTS COUNTERS TCP_STATE INFERRED ICMP NAT MARK ZONE PROCESS CONTAINER "
-          "USER DNS TCP_INFO RULE RESOURCE WINDOW LOSS START_UNKNOWN PREEXISTING COUNTERS_UNSURE "
-          "STATUS").split()
+FIELDS = ("FLOW TUPLE PORTS COUNTERS STATUS TCP_STATE NAT IPV6 ICMP INFERRED PREEXISTING "
+          "COUNTERS_UNSURE START_UNKNOWN MARK ZONE PROCESS CONTAINER USER DNS TCP_INFO RULE "
+          "RESOURCE WINDOW LOSS").split()
 
 # Columns whose value goes into the FlowEvent as it is.
 PLAIN = {
@@ -40,6 +40,10 @@ def uuid5(namespace, name):
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
     return bytes(digest)
+
+
+def xor(addr, number):
+    return (int.from_bytes(addr, "big") ^ number).to_bytes(4, "big")
 
 
 class Columns:
@@ -92,11 +96,15 @@ def events(batch, new_event):
             for name in PLAIN[field]:
                 setattr(event, name, columns.take(name))
         if "NAT" in has:
-            event.nat_src_addr = columns.take_addr("nat_src", "IPV6" in has)
-            event.nat_dst_addr = columns.take_addr("nat_dst", "IPV6" in has)
+            if "IPV6" in has:
+                event.nat_src_addr = columns.take("nat_src_v6")
+                event.nat_dst_addr = columns.take("nat_dst_v6")
+            else:
+                event.nat_src_addr = xor(event.dst_addr, columns.take("nat_src_v4_xor"))
+                event.nat_dst_addr = xor(event.src_addr, columns.take("nat_dst_v4_xor"))
             if "PORTS" in has:
-                event.nat_src_port = columns.take("nat_src_port")
-                event.nat_dst_port = columns.take("nat_dst_port")
+                event.nat_src_port = event.dst_port ^ columns.take("nat_src_port_xor")
+                event.nat_dst_port = event.src_port ^ columns.take("nat_dst_port_xor")
         for field in sorted(has & NAMES.keys()):
             for name in NAMES[field]:
                 index = columns.take(name)
