@@ -159,6 +159,17 @@ const struct ft_source_stats *ft_capture_stats(const struct ft_capture *capture)
                                      : ft_source_get_stats(capture->source);
 }
 
+/* What a step of the ladder leaves out. */
+static const char *shed_text(enum ft_ladder_step step)
+{
+    static const char *const texts[FT_LADDER_STEP_N] = {
+        [FT_LADDER_FULL] = "",
+        [FT_LADDER_NO_UPDATE] = ", long flows are counted at their end only",
+        [FT_LADDER_DESTROY_ONLY] =
+            ", begins are rebuilt from ends, long flows are counted at their end only"};
+    return step < FT_LADDER_STEP_N ? texts[step] : "";
+}
+
 void ft_capture_fill_component(struct ft_capture *capture, struct ft_msg_component *component)
 {
     const struct ft_source_stats *stats = ft_capture_stats(capture);
@@ -190,7 +201,7 @@ void ft_capture_fill_component(struct ft_capture *capture, struct ft_msg_compone
                        "%s, %llu flows, %llu of %llu table entries%s%s", step,
                        (unsigned long long)stats->n_flows, (unsigned long long)stats->table_count,
                        (unsigned long long)stats->table_max,
-                       shedding ? ", begins are rebuilt from ends" : "",
+                       shedding ? shed_text((enum ft_ladder_step)stats->step) : "",
                        unsure ? ", the table is too full for the kernel to keep ends" : "");
     }
 }

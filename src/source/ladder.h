@@ -57,7 +57,7 @@ struct ft_ladder {
 /* What was measured since the last call. */
 struct ft_ladder_input {
     uint64_t flows_per_s;
-    bool pressure; /* The kernel dropped messages, or the pipeline does not keep up. */
+    bool pressure; /* The pipeline does not keep up (source/pressure.h). */
 };
 
 void ft_ladder_init(struct ft_ladder *ladder, const struct ft_ladder_options *options);

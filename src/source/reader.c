@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/thread.h"
+#include "source/pressure.h"
 
 /*
  * Room that a chunk must have left for another datagram.  One event is a message of less than
@@ -62,7 +63,10 @@ struct ft_reader {
     uint64_t last_drops;
     int64_t window_mono_ns;
     uint64_t n_in_window;
-    bool window_pressure;
+    bool window_dropped;
+    int64_t window_no_room_ns;
+    int64_t no_room_since_ns; /* FT_TIME_NEVER while there is room. */
+    struct ft_pressure pressure;
     size_t n_notes;
     struct note notes[NOTES_MAX];
     int64_t mono_ns;
@@ -96,6 +100,7 @@ static void fail_socket(struct ft_reader *reader, ft_err err);
 static unsigned groups_of(const struct ft_reader *reader);
 static void watch(struct ft_reader *reader);
 static void end_window(struct ft_reader *reader);
+static void count_no_room(struct ft_reader *reader, bool room);
 static enum ft_reader_wait read_chunk(struct ft_reader *reader, int64_t *ret_deadline_mono_ns);
 static ft_err fill(struct ft_reader *reader, struct ft_chunk *chunk);
 static void note(struct ft_reader *reader, enum ft_chunk_kind kind, int64_t value);
@@ -127,6 +132,8 @@ ft_err ft_reader_create(const struct ft_reader_options *options, struct ft_ct_ke
     ft_backoff_init(&reader->backoff, &options->reopen);
     ft_ladder_init(&reader->ladder, &options->ladder);
     reader->reopen_mono_ns = INT64_MIN;
+    reader->no_room_since_ns = FT_TIME_NEVER;
+    ft_pressure_init(&reader->pressure);
     *ret_reader = reader;
     return FT_OK;
 }
@@ -345,9 +352,11 @@ static void end_window(struct ft_reader *reader)
     ft_stat_set(&reader->stats->paced, reader->paced ? 1 : 0);
     /* A flow is a NEW and a DESTROY, as far as they are subscribed. */
     bool hears_new = reader->ladder.step < FT_LADDER_DESTROY_ONLY;
+    count_no_room(reader, reader->no_room_since_ns == FT_TIME_NEVER);
     struct ft_ladder_input input = {
         .flows_per_s = hears_new ? rate / 2 : rate,
-        .pressure = reader->window_pressure,
+        .pressure = ft_pressure_update(&reader->pressure, elapsed, reader->window_no_room_ns,
+                                       reader->window_dropped),
     };
     enum ft_ladder_step before = reader->ladder.step;
     if (ft_ladder_update(&reader->ladder, reader->mono_ns, &input)) {
@@ -361,15 +370,26 @@ static void end_window(struct ft_reader *reader)
     }
     reader->window_mono_ns = reader->mono_ns;
     reader->n_in_window = 0;
-    reader->window_pressure = false;
+    reader->window_dropped = false;
+    reader->window_no_room_ns = 0;
+}
+
+/* Adds up the time between finding no room and finding some. */
+static void count_no_room(struct ft_reader *reader, bool room)
+{
+    if (reader->no_room_since_ns != FT_TIME_NEVER) {
+        int64_t ns = reader->mono_ns - reader->no_room_since_ns;
+        reader->window_no_room_ns += ns;
+        ft_stat_add(&reader->stats->no_room_ns, (uint64_t)ns);
+    }
+    reader->no_room_since_ns = room ? FT_TIME_NEVER : reader->mono_ns;
 }
 
 static enum ft_reader_wait read_chunk(struct ft_reader *reader, int64_t *ret_deadline_mono_ns)
 {
     struct ft_chunk *chunk = ft_chunk_queue_get_free(reader->queue);
+    count_no_room(reader, chunk != NULL);
     if (chunk == NULL) {
-        ft_stat_add(&reader->stats->n_pool_empty, 1);
-        reader->window_pressure = true;
         return FT_READER_WAIT_ROOM;
     }
     chunk->kind = FT_CHUNK_EVENTS;
@@ -386,7 +406,7 @@ static enum ft_reader_wait read_chunk(struct ft_reader *reader, int64_t *ret_dea
         err = FT_OK;
     } else if (err == FT_E_OVERRUN) {
         ft_stat_add(&reader->stats->n_overruns, 1);
-        reader->window_pressure = true;
+        reader->window_dropped = true;
         reader->undrained = true;
         note_drops(reader, true);
         err = FT_OK;
@@ -481,9 +501,8 @@ static bool put_notes(struct ft_reader *reader)
     for (size_t i = 0; i < reader->n_notes; i++) {
         reader->notes[i] = reader->notes[i + n];
     }
-    if (reader->n_notes > 0) {
-        ft_stat_add(&reader->stats->n_pool_empty, 1);
-        reader->window_pressure = true;
+    if (n > 0 || reader->n_notes > 0) {
+        count_no_room(reader, reader->n_notes == 0);
     }
     return reader->n_notes == 0;
 }

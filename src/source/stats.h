@@ -22,7 +22,7 @@ struct ft_source_stats {
     ft_stat n_open_failures; /* times it could not be */
     ft_stat n_failures;      /* times an open socket died */
     ft_stat n_unreliable;    /* times the watchdog let NETLINK_BROADCAST_ERROR go */
-    ft_stat n_pool_empty;    /* times the reader found no free chunk */
+    ft_stat no_room_ns;      /* time for which the reader found no free chunk */
     ft_stat n_step_changes;  /* of the shedding ladder */
     ft_stat step;            /* enum ft_ladder_step now */
     ft_stat socket_open;     /* 1 or 0 */

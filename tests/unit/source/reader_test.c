@@ -161,10 +161,10 @@ TEST(without_free_chunks_it_leaves_the_socket_alone)
     setup(&bench);
     start(&bench);
     CHECK_INT(step(&bench), FT_READER_WAIT_EVENT);
-    for (uint32_t n = 0; ft_stat_get(&bench.stats.n_pool_empty) == 0; n++) {
-        ft_fake_kernel_begin_sample(&bench.kernel, n);
-        step(&bench);
-    }
+    uint32_t n = 0;
+    do {
+        ft_fake_kernel_begin_sample(&bench.kernel, n++);
+    } while (step(&bench) != FT_READER_WAIT_ROOM);
     size_t left = bench.kernel.n_events;
     CHECK_INT(left, 1);
     CHECK_INT(step(&bench), FT_READER_WAIT_ROOM);
@@ -175,6 +175,45 @@ TEST(without_free_chunks_it_leaves_the_socket_alone)
     ft_chunk_queue_give_back(bench.queue, ft_chunk_queue_take(bench.queue, INT64_MIN));
     CHECK_INT(step(&bench), FT_READER_WAIT_EVENT);
     CHECK_INT(bench.kernel.n_events, 0);
+    finish(&bench);
+}
+
+static void take_all(struct bench *bench)
+{
+    for (struct ft_chunk *chunk; (chunk = ft_chunk_queue_take(bench->queue, INT64_MIN)) != NULL;) {
+        ft_chunk_queue_give_back(bench->queue, chunk);
+    }
+}
+
+/* An event each millisecond, a pipeline that takes chunks each 'every' ms. */
+static void run_slow_pipeline(struct bench *bench, unsigned every, unsigned ms_max)
+{
+    static uint32_t n;
+    for (unsigned ms = 0; ms < ms_max; ms++) {
+        ft_fake_kernel_begin_sample(&bench->kernel, n++);
+        ft_fake_kernel_advance(&bench->kernel, FT_NS_PER_MS);
+        step(bench);
+        if (ms % every == 0) {
+            take_all(bench);
+        }
+    }
+}
+
+TEST(a_pipeline_that_waits_for_the_processor_sheds_nothing)
+{
+    struct bench bench;
+    setup(&bench);
+    start(&bench);
+    run_slow_pipeline(&bench, 9, 5000); /* There are 8 chunks. */
+    CHECK(ft_stat_get(&bench.stats.no_room_ns) > 0);
+    CHECK_INT(ft_stat_get(&bench.stats.step), FT_LADDER_FULL);
+    CHECK_INT(ft_stat_get(&bench.stats.n_step_changes), 0);
+    run_slow_pipeline(&bench, 20, 1000);
+    CHECK_INT(ft_stat_get(&bench.stats.step), FT_LADDER_DESTROY_ONLY);
+    uint64_t no_room_ns = ft_stat_get(&bench.stats.no_room_ns);
+    run_slow_pipeline(&bench, 1, 25000);
+    CHECK_INT(ft_stat_get(&bench.stats.step), FT_LADDER_FULL);
+    CHECK_INT(ft_stat_get(&bench.stats.no_room_ns), no_room_ns);
     finish(&bench);
 }
 
