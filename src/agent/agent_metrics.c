@@ -81,6 +81,10 @@ static ft_err add_source(struct ft_agent *agent)
     static const char lost[] = "flowtrail_agent_conntrack_lost_total";
     static const char lost_help[] = "Messages the kernel could not queue, or that were not "
                                     "understood; most are rebuilt or sent again.";
+    static const char repeated[] = "flowtrail_agent_conntrack_repeated_total";
+    static const char repeated_help[] =
+        "Events of the kernel that were not told again: known from a dump or another event, or "
+        "ends of flows whose end had been inferred, without their last counters.";
     const struct ft_metric_row series[] = {
         {events, events_help, "type", "new", ft_metric_read_u64, &s->n_new, false},
         {events, events_help, "type", "update", ft_metric_read_u64, &s->n_update, false},
@@ -88,6 +92,8 @@ static ft_err add_source(struct ft_agent *agent)
         {lost, lost_help, "cause", "enobufs", ft_metric_read_u64, &s->n_drops, false},
         {lost, lost_help, "cause", "parse", ft_metric_read_u64, &s->n_parse_errors, false},
         {lost, lost_help, "cause", "table_full", ft_metric_read_u64, &s->n_untracked, false},
+        {repeated, repeated_help, "reason", "known", ft_metric_read_u64, &s->n_duplicates, false},
+        {repeated, repeated_help, "reason", "inferred", ft_metric_read_u64, &s->n_late_ends, false},
         {"flowtrail_agent_conntrack_overruns_total", "Times the kernel's buffer was full.", NULL,
          NULL, ft_metric_read_u64, &s->n_overruns, false},
         {"flowtrail_agent_conntrack_resyncs_total", "Gaps that were reconciled with a dump.", NULL,
