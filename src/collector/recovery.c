@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "sink/duckdb_instances.h"
-
 static void set_stored(void *ctx, struct ft_instance *instance)
 {
     const struct ft_stored_instance *stored = ctx;
@@ -17,17 +15,17 @@ static void set_stored(void *ctx, struct ft_instance *instance)
     memcpy(instance->lost_events, stored->lost, sizeof instance->lost_events);
 }
 
-static ft_err add_stored(void *ctx, const struct ft_stored_instance *stored)
+ft_err ft_recovery_add_stored(void *instances, const struct ft_stored_instance *stored)
 {
     struct ft_instance_key key = {stored->agent_id, stored->instance_id};
     struct ft_stored_instance copy = *stored;
-    return ft_instances_with(ctx, &key, set_stored, &copy);
+    return ft_instances_with(instances, &key, set_stored, &copy);
 }
 
 ft_err ft_recovery_from_store(struct ft_duckdb *duckdb, struct ft_instances *instances,
                               struct ft_diag *reterr_diag)
 {
-    return ft_duckdb_each_instance(duckdb, add_stored, instances, reterr_diag);
+    return ft_duckdb_each_instance(duckdb, ft_recovery_add_stored, instances, reterr_diag);
 }
 
 /* The sequence is counted as ingest counted it when the block came. */

@@ -9,8 +9,11 @@
 #define FT_COLLECTOR_RECOVERY_H 1
 
 #include "collector/instances.h"
-#include "sink/duckdb.h"
+#include "sink/duckdb_instances.h"
 #include "store/log.h"
+
+/* What a store knows of one instance; an ft_stored_instance_fn whose 'ctx' is the registry. */
+FT_MUST_USE ft_err ft_recovery_add_stored(void *instances, const struct ft_stored_instance *stored);
 
 FT_MUST_USE ft_err ft_recovery_from_store(struct ft_duckdb *duckdb, struct ft_instances *instances,
                                           struct ft_diag *reterr_diag);
