@@ -9,7 +9,11 @@
 #define NEW_SUFFIX      ".new"
 #define READ_SIZE_FIRST ((size_t)4096)
 
-static ft_err write_new(struct ft_disk *disk, const char *name, const void *data, size_t size);
+static ft_err replace(struct ft_disk *disk, const char *name, const void *data, size_t size,
+                      bool private);
+static ft_err write_new(struct ft_disk *disk, const char *name, const void *data, size_t size,
+                        bool private);
+static ft_err make_private(struct ft_disk_file *file);
 static ft_err read_file(struct ft_disk_file *file, size_t size_max, char **ret_data,
                         size_t *ret_size);
 
@@ -33,20 +37,13 @@ void ft_disk_destroy(struct ft_disk *disk)
 
 ft_err ft_disk_replace(struct ft_disk *disk, const char *name, const void *data, size_t size)
 {
-    char temporary[FT_DISK_NAME_SIZE];
-    int len = snprintf(temporary, sizeof temporary, "%s" NEW_SUFFIX, name);
-    if (!ft_disk_name_valid(name) || len >= (int)sizeof temporary) {
-        return ft_err_from_errno(EINVAL);
-    }
-    ft_err err = write_new(disk, temporary, data, size);
-    if (err == FT_OK) {
-        err = disk->ops->rename(disk, temporary, name);
-    }
-    if (err != FT_OK) {
-        ft_err_ignore(disk->ops->remove(disk, temporary), "the next replacement removes it too");
-        return err;
-    }
-    return disk->ops->sync_dir(disk);
+    return replace(disk, name, data, size, false);
+}
+
+ft_err ft_disk_replace_private(struct ft_disk *disk, const char *name, const void *data,
+                               size_t size)
+{
+    return replace(disk, name, data, size, true);
 }
 
 ft_err ft_disk_read_all(struct ft_disk *disk, const char *name, size_t size_max, char **ret_data,
@@ -59,7 +56,40 @@ ft_err ft_disk_read_all(struct ft_disk *disk, const char *name, size_t size_max,
     return err;
 }
 
-static ft_err write_new(struct ft_disk *disk, const char *name, const void *data, size_t size)
+ft_err ft_disk_read_private(struct ft_disk *disk, const char *name, size_t size_max,
+                            char **ret_data, size_t *ret_size)
+{
+    struct ft_disk_file *file;
+    FT_TRY(disk->ops->open(disk, name, false, &file));
+    ft_err err = make_private(file);
+    if (err == FT_OK) {
+        err = read_file(file, size_max, ret_data, ret_size);
+    }
+    disk->ops->close(file);
+    return err;
+}
+
+static ft_err replace(struct ft_disk *disk, const char *name, const void *data, size_t size,
+                      bool private)
+{
+    char temporary[FT_DISK_NAME_SIZE];
+    int len = snprintf(temporary, sizeof temporary, "%s" NEW_SUFFIX, name);
+    if (!ft_disk_name_valid(name) || len >= (int)sizeof temporary) {
+        return ft_err_from_errno(EINVAL);
+    }
+    ft_err err = write_new(disk, temporary, data, size, private);
+    if (err == FT_OK) {
+        err = disk->ops->rename(disk, temporary, name);
+    }
+    if (err != FT_OK) {
+        ft_err_ignore(disk->ops->remove(disk, temporary), "the next replacement removes it too");
+        return err;
+    }
+    return disk->ops->sync_dir(disk);
+}
+
+static ft_err write_new(struct ft_disk *disk, const char *name, const void *data, size_t size,
+                        bool private)
 {
     /* A crash may have left one behind. */
     ft_err err = disk->ops->remove(disk, name);
@@ -68,12 +98,21 @@ static ft_err write_new(struct ft_disk *disk, const char *name, const void *data
     }
     struct ft_disk_file *file;
     FT_TRY(disk->ops->open(disk, name, true, &file));
-    err = disk->ops->write_at(file, 0, data, size);
+    err = private ? make_private(file) : FT_OK; /* While it is still empty. */
+    if (err == FT_OK) {
+        err = disk->ops->write_at(file, 0, data, size);
+    }
     if (err == FT_OK) {
         err = disk->ops->sync(file);
     }
     disk->ops->close(file);
     return err;
+}
+
+static ft_err make_private(struct ft_disk_file *file)
+{
+    const struct ft_disk_ops *ops = file->disk->ops;
+    return ops->make_private != NULL ? ops->make_private(file) : FT_OK;
 }
 
 /* The size is found by reading: it may change between asking for it and reading. */

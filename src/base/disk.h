@@ -54,6 +54,8 @@ struct ft_disk_ops {
     /* Bytes that may still be written, and the size of the file system. */
     ft_err (*space)(struct ft_disk *disk, uint64_t *ret_free, uint64_t *ret_total);
     void (*destroy)(struct ft_disk *disk);
+    /* Nobody but the owner may read the file from now on.  NULL where files have no owner. */
+    ft_err (*make_private)(struct ft_disk_file *file);
 };
 
 struct ft_disk {
@@ -82,11 +84,19 @@ void ft_disk_destroy(struct ft_disk *disk);
 FT_MUST_USE ft_err ft_disk_replace(struct ft_disk *disk, const char *name, const void *data,
                                    size_t size);
 
+/* The same for a secret: nobody but the owner can ever read it. */
+FT_MUST_USE ft_err ft_disk_replace_private(struct ft_disk *disk, const char *name, const void *data,
+                                           size_t size);
+
 /*
  * Reads a whole file of at most 'size_max' bytes into memory that the caller frees; one NUL is
  * put behind it.  Fails with FT_E_RANGE when it is larger, -ENOENT when it does not exist.
  */
 FT_MUST_USE ft_err ft_disk_read_all(struct ft_disk *disk, const char *name, size_t size_max,
                                     char **ret_data, size_t *ret_size);
+
+/* The same for a secret: what others might have been allowed meanwhile is taken back first. */
+FT_MUST_USE ft_err ft_disk_read_private(struct ft_disk *disk, const char *name, size_t size_max,
+                                        char **ret_data, size_t *ret_size);
 
 #endif

@@ -16,8 +16,9 @@
 
 #include "base/fd.h"
 
-#define DIR_MODE  0750
-#define FILE_MODE 0640
+#define DIR_MODE     0750
+#define FILE_MODE    0640
+#define PRIVATE_MODE 0600
 
 struct posix_disk {
     struct ft_disk base;
@@ -279,6 +280,11 @@ static ft_err posix_space(struct ft_disk *disk, uint64_t *ret_free, uint64_t *re
     return FT_OK;
 }
 
+static ft_err posix_make_private(struct ft_disk_file *file)
+{
+    return fchmod(file_of(file)->fd, PRIVATE_MODE) == 0 ? FT_OK : ft_err_last();
+}
+
 static void posix_destroy(struct ft_disk *disk)
 {
     ft_fd_close(&disk_of(disk)->dir_fd);
@@ -299,4 +305,5 @@ static const struct ft_disk_ops posix_ops = {
     .list = posix_list,
     .space = posix_space,
     .destroy = posix_destroy,
+    .make_private = posix_make_private,
 };
