@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/capture.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/thread.h"
 #include "os/ct_kernel.h"
 #include "os/ifaddr.h"
+#include "os/switch_record.h"
 #include "os/switches.h"
 #include "source/recording.h"
 
@@ -32,6 +34,7 @@ struct ft_capture {
     struct ft_thread thread;
     bool repaired;
     struct ft_switches switches;
+    char switches_path[PATH_MAX]; /* "": their state is not kept. */
     /* The pipeline thread. */
     uint8_t *address_data; /* Of the LOCAL_ADDRS chunk. */
     bool recording_failed;
@@ -45,6 +48,7 @@ struct ft_capture {
 static ft_err create_playback(struct ft_capture *capture, struct ft_diag *reterr_diag);
 static ft_err open_recording(struct ft_capture *capture, struct ft_diag *reterr_diag);
 static ft_err open_kernel(struct ft_capture *capture, struct ft_diag *reterr_diag);
+static void take_over_switches(struct ft_capture *capture);
 static void set_switches(struct ft_capture *capture);
 static void look_at_tracking(struct ft_capture *capture);
 static ft_err create_source(struct ft_capture *capture);
@@ -76,7 +80,7 @@ ft_err ft_capture_create(const struct ft_capture_options *options, struct ft_cap
     }
     capture->update_interval_ns = options->config->capture.update_interval;
     capture->update_interval_used_ns = capture->update_interval_ns;
-    ft_switches_init(&capture->switches, 0);
+    take_over_switches(capture);
     FT_TRY(open_kernel(capture, reterr_diag));
     set_switches(capture);
     look_at_tracking(capture);
@@ -261,6 +265,40 @@ static ft_err open_kernel(struct ft_capture *capture, struct ft_diag *reterr_dia
                                : "");
     }
     return ft_ifaddr_monitor_create(&capture->addresses);
+}
+
+/* Written before a switch is turned on, so that the next start knows it after any end of this one.
+ */
+static void keep_switches(void *ctx, unsigned owned)
+{
+    const struct ft_capture *capture = ctx;
+    ft_err err = ft_switch_record_save(capture->switches_path, owned);
+    if (err != FT_OK) {
+        ft_log(FT_LOG_WARN, "agent",
+               "%s: %s; after a crash the conntrack switches would stay on for ever",
+               capture->switches_path, ft_err_text(err));
+    }
+}
+
+/* What a former run had turned on and could not turn off is ours again. */
+static void take_over_switches(struct ft_capture *capture)
+{
+    const char *socket = capture->options.config->control.socket;
+    unsigned owned = 0;
+    if (socket[0] == '\0') {
+        ft_switches_init(&capture->switches, 0, NULL, NULL); /* There is no place for it. */
+        return;
+    }
+    (void)snprintf(capture->switches_path, sizeof capture->switches_path, "%s.switches", socket);
+    ft_err err = ft_switch_record_load(capture->switches_path, &owned);
+    if (err != FT_OK) {
+        ft_log(FT_LOG_WARN, "agent", "%s: %s, ignoring it", capture->switches_path,
+               ft_err_text(err));
+    } else if (owned != 0) {
+        ft_log(FT_LOG_INFO, "agent",
+               "conntrack switches that a run before this one left on go off at stop");
+    }
+    ft_switches_init(&capture->switches, owned, keep_switches, capture);
 }
 
 static void set_switches(struct ft_capture *capture)

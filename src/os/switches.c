@@ -10,11 +10,17 @@
 #define VALUE_OFF 0
 #define VALUE_ON  1
 
-static void apply_one(struct ft_switch *sw, struct ft_ct_kernel *kernel, enum ft_ct_switch which);
+static void keep(struct ft_switches *switches, unsigned owned);
+static void apply_one(struct ft_switches *switches, struct ft_ct_kernel *kernel,
+                      enum ft_ct_switch which);
 static void restore_one(struct ft_switch *sw, struct ft_ct_kernel *kernel, enum ft_ct_switch which);
 
-void ft_switches_init(struct ft_switches *switches, unsigned owned)
+void ft_switches_init(struct ft_switches *switches, unsigned owned, ft_switches_keep_fn *keep_fn,
+                      void *keep_ctx)
 {
+    switches->keep = keep_fn;
+    switches->keep_ctx = keep_ctx;
+    switches->kept = owned;
     for (unsigned i = 0; i < FT_CT_SWITCH_N; i++) {
         struct ft_switch *sw = &switches->switches[i];
         *sw = (struct ft_switch){.state = FT_SWITCH_UNWANTED};
@@ -30,11 +36,12 @@ void ft_switches_apply(struct ft_switches *switches, struct ft_ct_kernel *kernel
     for (unsigned i = 0; i < FT_CT_SWITCH_N; i++) {
         struct ft_switch *sw = &switches->switches[i];
         if ((wanted & FT_SWITCH_BIT(i)) != 0) {
-            apply_one(sw, kernel, (enum ft_ct_switch)i);
+            apply_one(switches, kernel, (enum ft_ct_switch)i);
         } else {
             restore_one(sw, kernel, (enum ft_ct_switch)i);
         }
     }
+    keep(switches, ft_switches_owned(switches));
 }
 
 unsigned ft_switches_restore(struct ft_switches *switches, struct ft_ct_kernel *kernel)
@@ -87,8 +94,18 @@ static void set_failed(struct ft_switch *sw, ft_err err)
     }
 }
 
-static void apply_one(struct ft_switch *sw, struct ft_ct_kernel *kernel, enum ft_ct_switch which)
+static void keep(struct ft_switches *switches, unsigned owned)
 {
+    if (owned != switches->kept && switches->keep != NULL) {
+        switches->keep(switches->keep_ctx, owned);
+    }
+    switches->kept = owned;
+}
+
+static void apply_one(struct ft_switches *switches, struct ft_ct_kernel *kernel,
+                      enum ft_ct_switch which)
+{
+    struct ft_switch *sw = &switches->switches[which];
     int value;
     ft_err err = kernel->ops->switch_get(kernel, which, &value);
     if (err != FT_OK) {
@@ -104,6 +121,8 @@ static void apply_one(struct ft_switch *sw, struct ft_ct_kernel *kernel, enum ft
         sw->err = FT_OK;
         return;
     }
+    /* Known to be ours before it is: a crash in between leaves a claim that nothing comes of. */
+    keep(switches, ft_switches_owned(switches) | FT_SWITCH_BIT(which));
     err = kernel->ops->switch_set(kernel, which, VALUE_ON);
     if (err != FT_OK) {
         set_failed(sw, err);

@@ -32,18 +32,28 @@ struct ft_switch {
     int written; /* What we wrote, for TURNED_ON. */
 };
 
+/*
+ * Told which switches are ours, as bits: before one is turned on, and after one is no longer ours.
+ * To be kept where a crash does not take it (os/switch_record.h).
+ */
+typedef void ft_switches_keep_fn(void *ctx, unsigned owned);
+
 struct ft_switches {
     struct ft_switch switches[FT_CT_SWITCH_N];
+    ft_switches_keep_fn *keep; /* May be NULL. */
+    void *keep_ctx;
+    unsigned kept;
 };
 
 /* Bits of 'wanted' and of what is owned: 1 << enum ft_ct_switch. */
 #define FT_SWITCH_BIT(which) (1U << (unsigned)(which))
 
 /*
- * 'owned' are the switches that a former run had turned on and could not turn off again (its
- * ft_switches_owned, kept by the caller); those still at our value are ours again.  0: none.
+ * 'owned' are the switches that a former run had turned on and not turned off again (what 'keep'
+ * was told last); those still at our value are ours again.  0: none.
  */
-void ft_switches_init(struct ft_switches *switches, unsigned owned);
+void ft_switches_init(struct ft_switches *switches, unsigned owned, ft_switches_keep_fn *keep,
+                      void *keep_ctx);
 
 /*
  * Turns on the wanted ones that are off.  Never fails: the state of each tells.  It may be called
@@ -55,7 +65,7 @@ void ft_switches_apply(struct ft_switches *switches, struct ft_ct_kernel *kernel
  * writing failed. */
 unsigned ft_switches_restore(struct ft_switches *switches, struct ft_ct_kernel *kernel);
 
-/* What we turned on: to be kept where a crash does not take it. */
+/* What we turned on. */
 unsigned ft_switches_owned(const struct ft_switches *switches);
 
 /* True when it is on, whoever did it, as of the last apply. */

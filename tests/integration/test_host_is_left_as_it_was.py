@@ -33,6 +33,26 @@ def test_switches_of_others_stay(host):
     assert switches(host.ns)[:2] == ["1", "0"]
 
 
+def test_what_a_crash_leaves_the_next_stop_puts_back(host):
+    """Killed, started, stopped: switches and table are as before the first start."""
+    before = switches(host.ns), tables(host.ns)
+    stack = Stack(host.ns).start()
+    stack.agent.kill()
+    assert switches(host.ns)[:2] == ["1", "1"]
+    stack.start_agent()
+    stack.agent.kill()
+    stack.start_agent()
+    stack.stop()
+    assert (switches(host.ns), tables(host.ns)) == before
+    # On already, and no record that says it is ours: it stays.
+    host.ns.sysctl("net.netfilter.nf_conntrack_acct", 1)
+    stack = Stack(host.ns).start()
+    stack.agent.kill()
+    stack.start_agent()
+    stack.stop()
+    assert switches(host.ns)[:2] == ["1", "0"]
+
+
 def test_namespace_without_tracking_is_reported_and_mended_only_when_asked(host):
     stack = Stack(host.ns)
     stack.start_collector()

@@ -41,7 +41,7 @@ static const struct ft_ct_kernel_ops fake_ops = {.switch_get = fake_get, .switch
 static void setup(struct fake *fake, struct ft_switches *switches)
 {
     *fake = (struct fake){.base.ops = &fake_ops};
-    ft_switches_init(switches, 0);
+    ft_switches_init(switches, 0, NULL, NULL);
 }
 
 static enum ft_switch_state state_of(const struct ft_switches *switches, enum ft_ct_switch which)
@@ -175,12 +175,51 @@ TEST(a_crash_does_not_make_ours_somebody_elses)
     ft_switches_apply(&switches, &fake.base, ACCT | TIMESTAMP);
     unsigned owned = ft_switches_owned(&switches);
     fake.values[FT_CT_SWITCH_TIMESTAMP] = 0; /* Somebody turned it off meanwhile. */
-    ft_switches_init(&switches, owned);
+    ft_switches_init(&switches, owned, NULL, NULL);
     ft_switches_apply(&switches, &fake.base, ACCT);
     CHECK_INT(state_of(&switches, FT_CT_SWITCH_ACCT), FT_SWITCH_TURNED_ON);
     CHECK_INT(ft_switches_restore(&switches, &fake.base), 0);
     CHECK_INT(fake.values[FT_CT_SWITCH_ACCT], 0);
     CHECK_INT(fake.values[FT_CT_SWITCH_TIMESTAMP], 0);
+}
+
+/* What was kept, and how many switches were on when it was first told. */
+struct keeper {
+    struct fake fake;
+    unsigned owned;
+    unsigned n_calls;
+    int acct_at_first_call;
+};
+
+static void keep(void *ctx, unsigned owned)
+{
+    struct keeper *keeper = ctx;
+    if (keeper->n_calls++ == 0) {
+        keeper->acct_at_first_call = keeper->fake.values[FT_CT_SWITCH_ACCT];
+    }
+    keeper->owned = owned;
+}
+
+TEST(what_is_ours_is_kept_before_it_is_turned_on_and_until_it_is_off)
+{
+    struct keeper keeper = {.fake.base.ops = &fake_ops};
+    struct ft_switches switches;
+    ft_switches_init(&switches, 0, keep, &keeper);
+    ft_switches_apply(&switches, &keeper.fake.base, 0);
+    CHECK_INT(keeper.n_calls, 0);
+    ft_switches_apply(&switches, &keeper.fake.base, ACCT | TIMESTAMP);
+    CHECK_INT(keeper.acct_at_first_call, 0);
+    CHECK_INT(keeper.owned, ACCT | TIMESTAMP);
+    keeper.fake.set_err[FT_CT_SWITCH_ACCT] = ft_err_from_errno(EROFS);
+    CHECK_INT(ft_switches_restore(&switches, &keeper.fake.base), ACCT);
+    CHECK_INT(keeper.owned, ACCT);
+    keeper.fake.set_err[FT_CT_SWITCH_ACCT] = FT_OK;
+    CHECK_INT(ft_switches_restore(&switches, &keeper.fake.base), 0);
+    CHECK_INT(keeper.owned, 0);
+    /* One that cannot be turned on is not ours. */
+    keeper.fake.set_err[FT_CT_SWITCH_ACCT] = ft_err_from_errno(EROFS);
+    ft_switches_apply(&switches, &keeper.fake.base, ACCT);
+    CHECK_INT(keeper.owned, 0);
 }
 
 TEST(every_state_has_a_text)
