@@ -56,6 +56,14 @@ struct ft_disk_ops {
     void (*destroy)(struct ft_disk *disk);
     /* Nobody but the owner may read the file from now on.  NULL where files have no owner. */
     ft_err (*make_private)(struct ft_disk_file *file);
+    /*
+     * Shows 'size' bytes of the file from 'offset' on, both multiples of 4096 and within the file,
+     * as memory: what is stored there outlives the process, and is durable after a sync of the
+     * file.  Until then a power cut leaves any mixture of old and new 512-byte sectors.  Unmapped
+     * after or before the file is closed.  NULL where files are not memory.
+     */
+    ft_err (*map)(struct ft_disk_file *file, uint64_t offset, size_t size, void **ret_map);
+    void (*unmap)(struct ft_disk *disk, void *map, size_t size);
 };
 
 struct ft_disk {
@@ -67,6 +75,13 @@ struct ft_disk {
  * the system's error.
  */
 FT_MUST_USE ft_err ft_disk_posix_create(const char *path, struct ft_disk **ret_disk);
+
+/*
+ * The same for a directory that belongs to this process alone: its mode is 0700 and its files' is
+ * 0600, 'path' must not be a symbolic link, and the directory is locked (flock) until the disk is
+ * destroyed.  -EBUSY: another process has it.  -EPERM: it belongs to another user.
+ */
+FT_MUST_USE ft_err ft_disk_posix_create_private(const char *path, struct ft_disk **ret_disk);
 
 /*
  * Whether 'name' may name a file of a disk: 1 to FT_DISK_NAME_SIZE - 1 bytes, no '/', no leading

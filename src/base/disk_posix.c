@@ -10,19 +10,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 
-#define DIR_MODE     0750
-#define FILE_MODE    0640
-#define PRIVATE_MODE 0600
+#define DIR_MODE         0750
+#define FILE_MODE        0640
+#define PRIVATE_MODE     0600
+#define PRIVATE_DIR_MODE 0700
 
 struct posix_disk {
     struct ft_disk base;
     int dir_fd;
+    mode_t file_mode;
 };
 
 struct posix_file {
@@ -32,6 +36,8 @@ struct posix_file {
 
 static const struct ft_disk_ops posix_ops;
 
+static ft_err claim_dir(int dir_fd);
+static ft_err make_disk(int dir_fd, mode_t file_mode, struct ft_disk **ret_disk);
 static ft_err sync_parent(int dir_fd);
 static ft_err posix_list_entry(int dir_fd, const char *name, ft_disk_name_fn *fn, void *ctx);
 
@@ -47,6 +53,48 @@ ft_err ft_disk_posix_create(const char *path, struct ft_disk **ret_disk)
     if (dir_fd < 0) {
         return ft_err_last();
     }
+    return make_disk(dir_fd, FILE_MODE, ret_disk);
+}
+
+ft_err ft_disk_posix_create_private(const char *path, struct ft_disk **ret_disk)
+{
+    if (mkdir(path, PRIVATE_DIR_MODE) != 0 && errno != EEXIST) {
+        return ft_err_last();
+    }
+    int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir_fd < 0) {
+        return ft_err_last();
+    }
+    ft_err err = claim_dir(dir_fd);
+    if (err != FT_OK) {
+        ft_fd_close(&dir_fd);
+        return err;
+    }
+    return make_disk(dir_fd, PRIVATE_MODE, ret_disk);
+}
+
+/* The lock is on the directory itself: a file for it could be removed while it is held. */
+static ft_err claim_dir(int dir_fd)
+{
+    struct stat status;
+    if (fstat(dir_fd, &status) != 0) {
+        return ft_err_last();
+    }
+    if (status.st_uid != geteuid()) {
+        return ft_err_from_errno(EPERM);
+    }
+    if (flock(dir_fd, LOCK_EX | LOCK_NB) != 0) {
+        return errno == EWOULDBLOCK ? ft_err_from_errno(EBUSY) : ft_err_last();
+    }
+    if ((status.st_mode & 07777) != PRIVATE_DIR_MODE && fchmod(dir_fd, PRIVATE_DIR_MODE) != 0) {
+        return ft_err_last();
+    }
+    return FT_OK;
+}
+
+/* Takes 'dir_fd' over, also when it fails. */
+static ft_err make_disk(int dir_fd, mode_t file_mode, struct ft_disk **ret_disk)
+{
     ft_err err = sync_parent(dir_fd);
     struct posix_disk *disk = err == FT_OK ? malloc(sizeof *disk) : NULL;
     if (disk == NULL) {
@@ -55,6 +103,7 @@ ft_err ft_disk_posix_create(const char *path, struct ft_disk **ret_disk)
     }
     disk->base.ops = &posix_ops;
     disk->dir_fd = dir_fd;
+    disk->file_mode = file_mode;
     *ret_disk = &disk->base;
     return FT_OK;
 }
@@ -93,7 +142,7 @@ static ft_err posix_open(struct ft_disk *disk, const char *name, bool create,
         flags |= O_CREAT | O_EXCL;
     }
     do {
-        file->fd = openat(disk_of(disk)->dir_fd, name, flags, FILE_MODE);
+        file->fd = openat(disk_of(disk)->dir_fd, name, flags, disk_of(disk)->file_mode);
     } while (file->fd < 0 && errno == EINTR);
     struct stat status;
     if (file->fd < 0 || fstat(file->fd, &status) != 0) {
@@ -280,6 +329,26 @@ static ft_err posix_space(struct ft_disk *disk, uint64_t *ret_free, uint64_t *re
     return FT_OK;
 }
 
+static ft_err posix_map(struct ft_disk_file *file, uint64_t offset, size_t size, void **ret_map)
+{
+    if (offset > INT64_MAX) {
+        return ft_err_from_errno(EINVAL);
+    }
+    void *map =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_of(file)->fd, (off_t)offset);
+    if (map == MAP_FAILED) {
+        return ft_err_last();
+    }
+    *ret_map = map;
+    return FT_OK;
+}
+
+static void posix_unmap(struct ft_disk *disk, void *map, size_t size)
+{
+    (void)disk;
+    (void)munmap(map, size);
+}
+
 static ft_err posix_make_private(struct ft_disk_file *file)
 {
     return fchmod(file_of(file)->fd, PRIVATE_MODE) == 0 ? FT_OK : ft_err_last();
@@ -306,4 +375,6 @@ static const struct ft_disk_ops posix_ops = {
     .space = posix_space,
     .destroy = posix_destroy,
     .make_private = posix_make_private,
+    .map = posix_map,
+    .unmap = posix_unmap,
 };

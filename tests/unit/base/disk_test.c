@@ -237,3 +237,59 @@ TEST(a_failed_replacement_leaves_the_old_file)
         ft_disk_destroy(disk);
     }
 }
+
+TEST(a_private_directory_is_for_one_process_of_one_user)
+{
+    char path[512];
+    char link_path[600];
+    (void)snprintf(path, sizeof path, "%s/spool", ft_test_tmpdir());
+    (void)snprintf(link_path, sizeof link_path, "%s.link", path);
+    struct ft_disk *disk;
+    struct ft_disk *other;
+    CHECK(mkdir(path, 0777) == 0);
+    CHECK_OK(ft_disk_posix_create_private(path, &disk));
+    CHECK_ERR(ft_disk_posix_create_private(path, &other), ft_err_from_errno(EBUSY));
+    CHECK(symlink(path, link_path) == 0);
+    CHECK_ERR(ft_disk_posix_create_private(link_path, &other), ft_err_from_errno(ENOTDIR));
+    struct ft_disk_file *file;
+    CHECK_OK(disk->ops->open(disk, "a", true, &file));
+    disk->ops->close(file);
+    struct stat status;
+    CHECK(stat(path, &status) == 0);
+    CHECK_INT(status.st_mode & 07777, 0700);
+    char file_path[600];
+    (void)snprintf(file_path, sizeof file_path, "%s/a", path);
+    CHECK(stat(file_path, &status) == 0);
+    CHECK_INT(status.st_mode & 07777, 0600);
+    ft_disk_destroy(disk);
+    CHECK_OK(ft_disk_posix_create_private(path, &disk));
+    ft_disk_destroy(disk);
+}
+
+TEST(a_mapped_file_is_what_is_read)
+{
+    const char *path;
+    struct ft_disk *disk = posix_disk(&path);
+    struct ft_disk_file *file;
+    static uint8_t data[8192];
+    data[4097] = 7;
+    CHECK_OK(disk->ops->open(disk, "a", true, &file));
+    CHECK_OK(disk->ops->write_at(file, 0, data, sizeof data));
+    void *map;
+    CHECK_OK(disk->ops->map(file, 4096, 4096, &map));
+    uint8_t *bytes = map;
+    CHECK_INT(bytes[1], 7);
+    bytes[2] = 8;
+    size_t size;
+    uint8_t again[4];
+    CHECK_OK(disk->ops->read_at(file, 4096, again, sizeof again, &size));
+    CHECK_INT(again[2], 8);
+    disk->ops->close(file);
+    bytes[3] = 9;
+    disk->ops->unmap(disk, map, 4096);
+    CHECK_OK(disk->ops->open(disk, "a", false, &file));
+    CHECK_OK(disk->ops->read_at(file, 4096, again, sizeof again, &size));
+    CHECK_INT(again[3], 9);
+    disk->ops->close(file);
+    ft_disk_destroy(disk);
+}
