@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "cli/command.h"
@@ -12,8 +11,6 @@
 #include "text/line.h"
 
 #define FLOWS_PATH "/api/v1/flows"
-/* A collector shows a row live up to so long before it is in the store. */
-#define STORE_LAG_NS (400 * FT_NS_PER_MS)
 /* Progress of long answers into a file or pipe. */
 #define PROGRESS_ROWS 10000
 
@@ -140,17 +137,16 @@ static ft_err print_unseen(void *ctx, const struct ft_row *row)
     return ft_cli_seen_has(&viewer->seen, row) ? FT_OK : print_row(viewer, row);
 }
 
-/* The live stream is open, so that nothing falls between it and what is stored. */
+/*
+ * The live stream is open, so that nothing falls between it and what is stored: a row is either
+ * stored already, or comes live when it is.  What is both is shown once.
+ */
 static ft_err show_stored_first(void *ctx)
 {
     struct viewer *viewer = ctx;
     const struct ft_observe_options *options = viewer->options;
     if (options->last == 0 && !options->all && options->since[0] == '\0') {
         return FT_OK;
-    }
-    if (ft_cli_is_collector(&options->where)) {
-        struct timespec lag = {.tv_nsec = STORE_LAG_NS};
-        (void)nanosleep(&lag, NULL);
     }
     /* A connection of its own: the stream goes on. */
     FT_CLEANUP(ft_cli_disconnect) struct ft_http_client *client = ft_cli_connect(&options->where);

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What was shown of each instance, so that a row which comes both from the store and live is shown
- * once.  The store takes an instance's events in the order of their numbers: what is not above the
- * highest number shown was stored when the store was asked.
+ * Which stored rows were shown, so that a row which comes live as well is shown once.
+ *
+ * Each row is known by itself, not by the highest number shown of its instance: the store may take
+ * further rows between two pages of an answer, and then a number below the highest need not have
+ * been in it.
+ *
+ * Bounded: the latest FT_CLI_SEEN_ROWS rows are known for certain.  A row that is older than those
+ * and comes live would be shown twice, never left out.
  *
  * Thread: the main thread.
  */
@@ -14,16 +19,18 @@
 
 #include "flow/query.h"
 
-/* Past this many instances rows may be shown twice. */
-#define FT_CLI_SEEN_MAX 4096
+/* More than the newest rows that can be asked for (FT_CLI_NEWEST_MAX); 13 MB. */
+#define FT_CLI_SEEN_ROWS ((size_t)1 << 18)
 
-/* Begin with all zero. */
+struct ft_cli_seen_row;
+
+/* Two sets: when the younger one is full it replaces the older.  Begin with all zero. */
 struct ft_cli_seen {
-    struct {
-        struct ft_uuid instance_id;
-        uint64_t seq;
-    } * items;
-    size_t n;
+    struct ft_cli_seen_row *young;
+    struct ft_cli_seen_row *old;
+    size_t n_young;
+    size_t young_slots; /* A power of two, or 0. */
+    size_t old_slots;
 };
 
 void ft_cli_seen_deinit(struct ft_cli_seen *seen);

@@ -170,6 +170,7 @@ static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
                                        .sink = collector->sink,
                                        .instances = collector->instances,
                                        .on_row = ft_site_on_row,
+                                       .rows_are_wanted = ft_site_rows_are_wanted,
                                        .on_row_ctx = &collector->site};
     FT_TRY(ft_sinker_create(&sinker, &collector->sinker, diag));
     return ft_recovery_from_log(collector->log,

@@ -7,15 +7,20 @@
 #include "wire/batch_builder.h"
 #include "wire/batch_reader.h"
 
-/* Blocks of one transaction; it is committed when they are that many. */
-#define BLOCKS_MAX 1024
+/* One transaction; it is committed when its blocks are that many, or that large. */
+#define BLOCKS_MAX       1024
+#define BLOCKS_BYTES_MAX ((size_t)16 << 20)
 
-/* What a block adds to its instance once it is committed. */
-struct block_account {
+/*
+ * A block whose rows are appended and not committed.  It is kept so that live streams get its rows
+ * once they are stored, and only then.
+ */
+struct pending {
+    struct ft_block block;
     struct ft_instance_key key;
     uint64_t first_seq;
     uint64_t last_seq;
-    uint64_t lost[FT_LOSS_CAUSE_N];
+    uint64_t lost[FT_LOSS_CAUSE_N]; /* Told by its LOSS events. */
 };
 
 struct ft_sinker {
@@ -24,21 +29,25 @@ struct ft_sinker {
     struct ft_id_deriver *deriver;
     uint64_t committed_position;
     uint64_t read_position;
-    uint64_t shown_position; /* Blocks up to here were given to on_row. */
-    uint64_t n_rows;         /* Appended and not committed. */
-    int64_t first_row_ns;    /* When the first of them was appended. */
-    size_t n_blocks;
-    struct block_account blocks[BLOCKS_MAX];
+    uint64_t n_rows;      /* Appended and not committed. */
+    int64_t first_row_ns; /* When the first of them was appended. */
+    size_t n_pending;
+    size_t pending_bytes;
+    struct pending pending[BLOCKS_MAX];
     struct ft_row *rows; /* FT_BATCH_EVENTS_MAX */
     struct ft_sinker_stats stats;
 };
 
 static bool commit_is_due(const struct ft_sinker *sinker);
-static ft_err take_block(struct ft_sinker *sinker, const struct ft_block *block,
+static ft_err take_block(struct ft_sinker *sinker, struct ft_block *block,
                          struct ft_diag *reterr_diag);
 static size_t decode(struct ft_sinker *sinker, struct ft_batch_reader *reader,
-                     const struct ft_block *block, struct block_account *account);
+                     struct pending *pending);
+static uint64_t count_stored(struct ft_sinker *sinker, const struct pending *pending);
+static void publish(struct ft_sinker *sinker, const struct pending *pending,
+                    uint64_t stored_before);
 static void count_damage(struct ft_sinker *sinker, const struct ft_block *block);
+static void release_pending(struct ft_sinker *sinker);
 static void begin_again(struct ft_sinker *sinker);
 
 ft_err ft_sinker_create(const struct ft_sinker_options *options, struct ft_sinker **ret_sinker,
@@ -57,7 +66,6 @@ ft_err ft_sinker_create(const struct ft_sinker_options *options, struct ft_sinke
     FT_TRY(ft_log_reader_open(options->log, options->name, false, &sinker->reader));
     FT_TRY(
         ft_sink_begin(options->sink, &options->log_id, &sinker->committed_position, reterr_diag));
-    sinker->shown_position = sinker->committed_position;
     sinker->stats.committed_position = sinker->committed_position;
     begin_again(sinker);
     *ret_sinker = FT_TAKE(sinker);
@@ -69,6 +77,7 @@ void ft_sinker_destroy(struct ft_sinker *sinker)
     if (sinker == NULL) {
         return;
     }
+    release_pending(sinker);
     if (sinker->reader != NULL) {
         ft_log_reader_close(sinker->reader);
     }
@@ -111,26 +120,6 @@ ft_err ft_sinker_step(struct ft_sinker *sinker, int64_t deadline_mono_ns,
     return err;
 }
 
-struct stored_context {
-    const struct block_account *account;
-    int64_t now_ns;
-};
-
-static void add_stored(void *ctx, struct ft_instance *instance)
-{
-    const struct block_account *account = ((struct stored_context *)ctx)->account;
-    if (account->last_seq <= instance->stored_seq) {
-        return; /* Replayed: its rows and its losses are there already. */
-    }
-    uint64_t first_new =
-        account->first_seq > instance->stored_seq ? account->first_seq : instance->stored_seq + 1;
-    instance->stored_events += account->last_seq - first_new + 1;
-    instance->stored_seq = account->last_seq;
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        instance->lost_events[cause] += account->lost[cause];
-    }
-}
-
 ft_err ft_sinker_flush(struct ft_sinker *sinker, struct ft_diag *reterr_diag)
 {
     if (sinker->read_position == sinker->committed_position) {
@@ -143,18 +132,15 @@ ft_err ft_sinker_flush(struct ft_sinker *sinker, struct ft_diag *reterr_diag)
         return err;
     }
     sinker->committed_position = sinker->read_position;
-    for (size_t i = 0; i < sinker->n_blocks; i++) {
-        struct stored_context context = {.account = &sinker->blocks[i]};
-        ft_err_ignore(ft_instances_with(sinker->options.instances, &sinker->blocks[i].key,
-                                        add_stored, &context),
-                      "an instance that was forgotten is read from the store when it returns");
-    }
     sinker->stats.rows += sinker->n_rows;
     sinker->stats.commits++;
     sinker->stats.committed_position = sinker->committed_position;
     sinker->stats.last_commit_real_ns = ft_clock_real_ns(sinker->options.clock);
-    sinker->n_rows = 0;
-    sinker->n_blocks = 0;
+    for (size_t i = 0; i < sinker->n_pending; i++) {
+        uint64_t stored_before = count_stored(sinker, &sinker->pending[i]);
+        publish(sinker, &sinker->pending[i], stored_before);
+    }
+    release_pending(sinker);
     return ft_log_reader_confirm(sinker->reader, sinker->committed_position);
 }
 
@@ -165,14 +151,16 @@ const struct ft_sinker_stats *ft_sinker_stats(const struct ft_sinker *sinker)
 
 static bool commit_is_due(const struct ft_sinker *sinker)
 {
-    if (sinker->n_blocks == BLOCKS_MAX || sinker->n_rows >= sinker->options.batch_rows) {
+    if (sinker->n_pending == BLOCKS_MAX || sinker->pending_bytes >= BLOCKS_BYTES_MAX ||
+        sinker->n_rows >= sinker->options.batch_rows) {
         return true;
     }
     return sinker->n_rows > 0 && ft_clock_mono_ns(sinker->options.clock) >=
                                      sinker->first_row_ns + sinker->options.batch_interval_ns;
 }
 
-static ft_err take_block(struct ft_sinker *sinker, const struct ft_block *block,
+/* Moves the block into 'pending' when its rows are appended. */
+static ft_err take_block(struct ft_sinker *sinker, struct ft_block *block,
                          struct ft_diag *reterr_diag)
 {
     FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = NULL;
@@ -181,51 +169,108 @@ static ft_err take_block(struct ft_sinker *sinker, const struct ft_block *block,
         sinker->read_position = block->position;
         return FT_OK;
     }
-    struct block_account *account = &sinker->blocks[sinker->n_blocks];
-    size_t n_rows = decode(sinker, reader, block, account);
+    struct pending *pending = &sinker->pending[sinker->n_pending];
+    *pending = (struct pending){.block = *block};
+    size_t n_rows = decode(sinker, reader, pending);
     FT_TRY(ft_sink_append(sinker->options.sink, sinker->rows, n_rows, reterr_diag));
-    if (sinker->options.on_row != NULL && block->position > sinker->shown_position) {
-        for (size_t i = 0; i < n_rows; i++) {
-            sinker->options.on_row(sinker->options.on_row_ctx, &sinker->rows[i]);
-        }
-        sinker->shown_position = block->position;
-    }
     if (sinker->n_rows == 0) {
         sinker->first_row_ns = ft_clock_mono_ns(sinker->options.clock);
     }
     sinker->n_rows += n_rows;
-    sinker->n_blocks++;
+    sinker->n_pending++;
+    sinker->pending_bytes += block->size;
     sinker->read_position = block->position;
+    *block = (struct ft_block){0};
     return FT_OK;
 }
 
-/* Fills sinker->rows, whose strings belong to 'reader'. */
+/*
+ * Fills sinker->rows, whose strings belong to 'reader', and what is told of the block.  The rows
+ * have no ids: the sink knows that those are the derived ones, and deriving them is most of the
+ * work of a row.
+ */
 static size_t decode(struct ft_sinker *sinker, struct ft_batch_reader *reader,
-                     const struct ft_block *block, struct block_account *account)
+                     struct pending *pending)
 {
-    memset(account, 0, sizeof *account);
-    memcpy(account->key.agent_id.bytes, block->info.agent_id, sizeof block->info.agent_id);
-    account->key.instance_id = *ft_batch_reader_instance(reader);
-    account->first_seq = ft_batch_reader_first_seq(reader);
-    account->last_seq = account->first_seq + ft_batch_reader_count(reader) - 1;
+    memcpy(pending->key.agent_id.bytes, pending->block.info.agent_id,
+           sizeof pending->key.agent_id.bytes);
+    pending->key.instance_id = *ft_batch_reader_instance(reader);
+    pending->first_seq = ft_batch_reader_first_seq(reader);
+    pending->last_seq = pending->first_seq + ft_batch_reader_count(reader) - 1;
     size_t n = 0;
     struct ft_row *row = sinker->rows;
     while (ft_batch_reader_next(reader, &row->event)) {
-        row->agent_id = account->key.agent_id;
-        row->instance_id = account->key.instance_id;
-        row->stored_ns = block->info.time_ns;
-        ft_id_derive_event(sinker->deriver, &row->instance_id, row->event.seq, &row->event_id);
-        if ((row->event.fields & FT_FIELD_FLOW) != 0) {
-            ft_id_derive_flow(sinker->deriver, &row->instance_id, row->event.ct_id,
-                              row->event.start_ns, &row->flow_id);
-        }
+        row->agent_id = pending->key.agent_id;
+        row->instance_id = pending->key.instance_id;
+        row->stored_ns = pending->block.info.time_ns;
+        row->event_id = (struct ft_uuid){0};
+        row->flow_id = (struct ft_uuid){0};
         if ((row->event.fields & FT_FIELD_LOSS) != 0) {
-            account->lost[row->event.loss.cause] += row->event.loss.count;
+            pending->lost[row->event.loss.cause] += row->event.loss.count;
         }
         row++;
         n++;
     }
     return n;
+}
+
+struct stored_context {
+    const struct pending *pending;
+    uint64_t stored_before;
+};
+
+static void add_stored(void *ctx, struct ft_instance *instance)
+{
+    struct stored_context *context = ctx;
+    const struct pending *pending = context->pending;
+    context->stored_before = instance->stored_seq;
+    if (pending->last_seq <= instance->stored_seq) {
+        return; /* Replayed: its rows and its losses are there already. */
+    }
+    uint64_t first_new =
+        pending->first_seq > instance->stored_seq ? pending->first_seq : instance->stored_seq + 1;
+    instance->stored_events += pending->last_seq - first_new + 1;
+    instance->stored_seq = pending->last_seq;
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        instance->lost_events[cause] += pending->lost[cause];
+    }
+}
+
+/* Up to which number the instance was stored before this block was. */
+static uint64_t count_stored(struct ft_sinker *sinker, const struct pending *pending)
+{
+    struct stored_context context = {.pending = pending};
+    ft_err_ignore(ft_instances_with(sinker->options.instances, &pending->key, add_stored, &context),
+                  "an instance that was forgotten is read from the store when it returns");
+    return context.stored_before;
+}
+
+/*
+ * A stream that was there before the commit gets the rows here; one that comes later finds them in
+ * the store.  So a client that opens its stream first and then asks the store misses nothing.
+ */
+static void publish(struct ft_sinker *sinker, const struct pending *pending, uint64_t stored_before)
+{
+    const struct ft_sinker_options *options = &sinker->options;
+    FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = NULL;
+    if (options->on_row == NULL || !options->rows_are_wanted(options->on_row_ctx) ||
+        ft_batch_reader_open(pending->block.data, pending->block.size, &reader, NULL) != FT_OK) {
+        return;
+    }
+    struct ft_row row = {.agent_id = pending->key.agent_id,
+                         .instance_id = pending->key.instance_id,
+                         .stored_ns = pending->block.info.time_ns};
+    while (ft_batch_reader_next(reader, &row.event)) {
+        if (row.event.seq <= stored_before) {
+            continue; /* The repeat of a row that was shown when it was stored. */
+        }
+        ft_id_derive_event(sinker->deriver, &row.instance_id, row.event.seq, &row.event_id);
+        if ((row.event.fields & FT_FIELD_FLOW) != 0) {
+            ft_id_derive_flow(sinker->deriver, &row.instance_id, row.event.ct_id,
+                              row.event.start_ns, &row.flow_id);
+        }
+        options->on_row(options->on_row_ctx, &row);
+    }
 }
 
 static void count_damage(struct ft_sinker *sinker, const struct ft_block *block)
@@ -234,11 +279,20 @@ static void count_damage(struct ft_sinker *sinker, const struct ft_block *block)
     sinker->stats.damaged_events += block->info.n_events;
 }
 
+static void release_pending(struct ft_sinker *sinker)
+{
+    for (size_t i = 0; i < sinker->n_pending; i++) {
+        ft_block_release(&sinker->pending[i].block);
+    }
+    sinker->n_pending = 0;
+    sinker->pending_bytes = 0;
+    sinker->n_rows = 0;
+}
+
 /* Back to the last commit: nothing behind it is kept. */
 static void begin_again(struct ft_sinker *sinker)
 {
+    release_pending(sinker);
     sinker->read_position = sinker->committed_position;
-    sinker->n_rows = 0;
-    sinker->n_blocks = 0;
     ft_log_reader_seek(sinker->reader, sinker->committed_position);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carries the collector's log into a sink: reads durable blocks, decodes them, derives the ids,
- * appends the rows and commits rows and position together.  A sink that fails is tried again from
- * its last commit; the log keeps everything meanwhile.
+ * Carries the collector's log into a sink: reads durable blocks, decodes them, appends the rows and
+ * commits rows and position together.  A sink that fails is tried again from its last commit; the
+ * log keeps everything meanwhile.  Live streams get a row after the commit that stores it, once.
  *
  * A block that cannot be decoded (it was checked when it came: so it was damaged since) is
  * counted, shown and passed over: it never holds up what is behind it.
@@ -31,8 +31,9 @@ struct ft_sinker_options {
     struct ft_uuid log_id;
     struct ft_sink *sink;
     struct ft_instances *instances;
-    /* Each row when it is read for the first time, for live streams; may be NULL. */
+    /* Each row once it is stored, for live streams, while somebody wants them; may be NULL. */
     void (*on_row)(void *ctx, const struct ft_row *row);
+    bool (*rows_are_wanted)(void *ctx); /* Not NULL where on_row is not. */
     void *on_row_ctx;
 };
 

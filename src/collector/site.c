@@ -99,3 +99,9 @@ void ft_site_on_row(void *ctx, const struct ft_row *row)
     struct ft_site *site = ctx;
     ft_live_publish(site->hub, row);
 }
+
+bool ft_site_rows_are_wanted(void *ctx)
+{
+    const struct ft_site *site = ctx;
+    return ft_live_is_wanted(site->hub);
+}

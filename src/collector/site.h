@@ -7,6 +7,8 @@
 #ifndef FT_COLLECTOR_SITE_H
 #define FT_COLLECTOR_SITE_H 1
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "flow/query.h"
 #include "web/live.h"
@@ -27,7 +29,8 @@ FT_MUST_USE ft_err ft_site_open(struct ft_collector *collector, struct ft_site *
                                 struct ft_diag *reterr_diag);
 void ft_site_close(struct ft_site *site);
 
-/* Each row that is read from the log for the first time; 'ctx' is the ft_site. */
+/* Each row that was stored, and whether anybody watches; 'ctx' is the ft_site. */
 void ft_site_on_row(void *ctx, const struct ft_row *row);
+bool ft_site_rows_are_wanted(void *ctx);
 
 #endif

@@ -3,7 +3,10 @@
  * How fast the embedded store takes rows, how large they are on disk, how fast it answers, how soon
  * it stops when told to, and how fast it forgets.
  *
- *     bench_sink [rows] [batch rows] [directory]      1000000 2000 /tmp
+ *     bench_sink [rows] [batch rows] [directory] [ids]      1000000 2000 /tmp
+ *
+ * With "ids" the rows come with their derived ids, as from a caller that has computed them: what
+ * that costs is the difference.
  *
  * The rows are made up: 100 agents, skewed addresses and ports, four events of five END or START
  * of a flow.  Take the figures as ratios, not as promises.
@@ -83,8 +86,20 @@ static struct ft_row make_row(struct ft_random *random, uint64_t number)
     return row;
 }
 
-static void fill(struct ft_sink *sink, uint64_t n_rows, uint64_t batch_rows)
+static void add_ids(struct ft_id_deriver *deriver, struct ft_row *rows, uint64_t n_rows)
 {
+    for (uint64_t i = 0; i < n_rows; i++) {
+        struct ft_row *row = &rows[i];
+        ft_id_derive_event(deriver, &row->instance_id, row->event.seq, &row->event_id);
+        ft_id_derive_flow(deriver, &row->instance_id, row->event.ct_id, row->event.start_ns,
+                          &row->flow_id);
+    }
+}
+
+static void fill(struct ft_sink *sink, uint64_t n_rows, uint64_t batch_rows, bool with_ids)
+{
+    FT_CLEANUP(ft_id_deriver_destroy) struct ft_id_deriver *deriver = NULL;
+    must(ft_id_deriver_create(&deriver), "ids");
     struct ft_random_seeded random;
     struct ft_row *rows = calloc(batch_rows, sizeof *rows);
     double busy_s = 0;
@@ -98,6 +113,9 @@ static void fill(struct ft_sink *sink, uint64_t n_rows, uint64_t batch_rows)
             rows[i] = make_row(&random.base, at + i);
         }
         double begin_s = now_s();
+        if (with_ids) {
+            add_ids(deriver, rows, batch_rows);
+        }
         must(ft_sink_append(sink, rows, batch_rows, &diag), "append");
         must(ft_sink_commit(sink, at / batch_rows + 1, &diag), "commit");
         double took_s = now_s() - begin_s;
@@ -228,7 +246,7 @@ int main(int argc, char **argv)
     must(ft_duckdb_reader_create(db, &(struct ft_duckdb_reader_options){0}, &reader, &diag),
          "reader");
     (void)printf("DuckDB %s\n", ft_duckdb_version());
-    fill(sink, n_rows, batch_rows);
+    fill(sink, n_rows, batch_rows, argc > 4 && strcmp(argv[4], "ids") == 0);
     print_sizes("stored");
     print_memory();
     ask_rows(reader, "newest 100", NULL, NULL, 100);

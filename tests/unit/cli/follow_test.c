@@ -78,6 +78,35 @@ TEST(stored_rows_come_first_and_none_twice)
     server_stop(server);
 }
 
+/*
+ * Row 2 was stored between two pages of the answer, row 1 of the same instance behind it: it has a
+ * lower number than what was shown, and comes live.
+ */
+TEST(row_that_the_answer_missed_comes_live_whatever_its_number)
+{
+    const struct answer answers[] = {
+        {.path = "/api/v1/live", .hang = true, .parts = {"retry: 3000\n\n", event(1), event(3)}},
+        {.path = "/api/v1/flows?format=json&order=oldest&limit=1000&begin=1970-01-01T00:00:00."
+                 "000000000Z&cursor",
+         .parts = {page_json(2, 1, NULL)}},
+        {.path = "/api/v1/flows", .parts = {page_json(0, 1, "second")}},
+        {0}};
+    struct server *server = server_start(answers, NULL);
+    struct process process;
+    process_start(&process, 0, NULL,
+                  (const char *const[]){"observe", "-f", "--all", "--server", server_where(server),
+                                        "-o", "json", NULL});
+    process_wait_for(&process, row_json(3));
+    CHECK_INT(kill(process.pid, SIGINT), 0);
+    CHECK_INT(process_wait(&process), 0);
+    char expected[8192];
+    (void)snprintf(expected, sizeof expected, "%s\n%s\n%s\n%s\n", row_json(0), row_json(2),
+                   row_json(1), row_json(3));
+    CHECK_STR(OUT(&process), expected);
+    process_clear(&process);
+    server_stop(server);
+}
+
 TEST(rows_left_out_and_rows_not_understood_are_told)
 {
     const struct answer answers[] = {
