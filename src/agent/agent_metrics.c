@@ -167,8 +167,8 @@ static ft_err add_pipeline(struct ft_agent *agent)
     };
     FT_TRY(ft_metrics_add_rows(agent->metrics, series, N_OF(series)));
     static const char *const causes[FT_LOSS_CAUSE_N] = {
-        "unknown",  "kernel_overrun", "socket_reopened", "parse",
-        "log_full", "spool_damaged",  "rejected",        "shutdown"};
+        "unknown",       "kernel_overrun", "socket_reopened", "parse",         "log_full",
+        "spool_damaged", "rejected",       "shutdown",        "collector_lost"};
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
         const struct ft_metric_row lost = {"flowtrail_agent_events_lost_total",
                                            "Events that are lost; each is told in a LOSS event.",

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth/receipt.h"
 #include "base/buf.h"
 #include "flow/event.h"
 #include "flow/ids.h"
@@ -39,9 +40,19 @@ struct ft_msg_hello {
     int64_t time_ns;
     bool has_collector_id;
     struct ft_uuid collector_id;
+    bool has_challenge;
+    uint8_t challenge[FT_RECEIPT_ID_SIZE];
+    bool has_witness;
+    uint8_t witness[FT_RECEIPT_WITNESS_SIZE];
     char host_name[FT_WIRE_NAME_SIZE];
     char agent_version[FT_WIRE_NAME_SIZE];
     char kernel_release[FT_WIRE_NAME_SIZE];
+};
+
+/* A receipt as it came: one of another size is kept as that size, for the check to refuse. */
+struct ft_msg_signature {
+    size_t size; /* 0: none. */
+    uint8_t bytes[FT_RECEIPT_SIGNATURE_SIZE];
 };
 
 struct ft_msg_welcome {
@@ -53,6 +64,9 @@ struct ft_msg_welcome {
     uint32_t status_interval_ms;
     int64_t time_ns;
     char collector_version[FT_WIRE_NAME_SIZE];
+    struct ft_msg_signature receipt;
+    bool has_receipt_key;
+    uint8_t receipt_key[FT_RECEIPT_KEY_SIZE];
 };
 
 struct ft_msg_range {
@@ -65,7 +79,13 @@ struct ft_msg_ack {
     uint64_t durable_seq;
     unsigned n_rejected;
     struct ft_msg_range rejected[FT_WIRE_REJECTED_MAX];
+    bool has_store_epoch;
+    struct ft_uuid store_epoch;
+    struct ft_msg_signature receipt;
 };
+
+/* The digest of the rejected ranges, as a receipt signs it. */
+void ft_ack_digest(const struct ft_msg_ack *ack, uint8_t ret_digest[FT_RECEIPT_DIGEST_SIZE]);
 
 enum ft_health {
     FT_HEALTH_UNKNOWN,

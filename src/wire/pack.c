@@ -20,6 +20,11 @@ ProtobufCBinaryData ft_pack_uuid(const struct ft_uuid *uuid)
     return (ProtobufCBinaryData){.len = sizeof uuid->bytes, .data = (uint8_t *)uuid->bytes};
 }
 
+ProtobufCBinaryData ft_pack_bytes(const void *bytes, size_t size)
+{
+    return (ProtobufCBinaryData){.len = size, .data = (uint8_t *)bytes};
+}
+
 char *ft_pack_text(const char *text) { return (char *)text; }
 
 ft_err ft_unpack_uuid(const ProtobufCBinaryData *bytes, const char *name, struct ft_uuid *ret_uuid,
@@ -30,6 +35,20 @@ ft_err ft_unpack_uuid(const ProtobufCBinaryData *bytes, const char *name, struct
                            name, bytes->len);
     }
     memcpy(ret_uuid->bytes, bytes->data, sizeof ret_uuid->bytes);
+    return FT_OK;
+}
+
+ft_err ft_unpack_bytes(const ProtobufCBinaryData *bytes, const char *name, void *to, size_t size,
+                       bool *ret_has, struct ft_diag *reterr_diag)
+{
+    if (bytes->len != 0 && bytes->len != size) {
+        return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0,
+                           "%s has %zu bytes instead of %zu", name, bytes->len, size);
+    }
+    *ret_has = bytes->len != 0;
+    if (*ret_has) {
+        memcpy(to, bytes->data, size);
+    }
     return FT_OK;
 }
 

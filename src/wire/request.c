@@ -76,6 +76,12 @@ ft_err ft_hello_encode(const struct ft_msg_hello *hello, struct ft_buf *buf)
     if (hello->has_collector_id) {
         to.collector_id = ft_pack_uuid(&hello->collector_id);
     }
+    if (hello->has_challenge) {
+        to.challenge = ft_pack_bytes(hello->challenge, sizeof hello->challenge);
+    }
+    if (hello->has_witness) {
+        to.witness = ft_pack_bytes(hello->witness, sizeof hello->witness);
+    }
     to.host_name = ft_pack_text(hello->host_name);
     to.agent_version = ft_pack_text(hello->agent_version);
     to.kernel_release = ft_pack_text(hello->kernel_release);
@@ -173,6 +179,10 @@ static ft_err hello_from(const Flowtrail__V1__Hello *from, struct ft_msg_hello *
         FT_TRY(ft_unpack_uuid(&from->collector_id, "collector_id", &ret_hello->collector_id,
                               reterr_diag));
     }
+    FT_TRY(ft_unpack_bytes(&from->challenge, "challenge", ret_hello->challenge,
+                           sizeof ret_hello->challenge, &ret_hello->has_challenge, reterr_diag));
+    FT_TRY(ft_unpack_bytes(&from->witness, "witness", ret_hello->witness, sizeof ret_hello->witness,
+                           &ret_hello->has_witness, reterr_diag));
     if (from->oldest_seq == 0 || from->oldest_seq > from->next_seq) {
         return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0,
                            "Hello: oldest_seq and next_seq are out of order");

@@ -13,6 +13,8 @@ static ft_err welcome_from(const Flowtrail__V1__Welcome *from, struct ft_msg_wel
                            struct ft_diag *reterr_diag);
 static ft_err ack_from(const Flowtrail__V1__Ack *from, struct ft_msg_ack *ret_ack,
                        struct ft_diag *reterr_diag);
+static void take_signature(const ProtobufCBinaryData *from, struct ft_msg_signature *ret_receipt);
+static ProtobufCBinaryData give_signature(const struct ft_msg_signature *receipt);
 static ft_err encode_welcome(const struct ft_msg_welcome *welcome, struct ft_buf *buf);
 static ft_err encode_ack(const struct ft_msg_ack *ack, struct ft_buf *buf);
 static ft_err encode_slow_down(const struct ft_msg_slow_down *slow_down, struct ft_buf *buf);
@@ -50,6 +52,16 @@ ft_err ft_response_encode(const struct ft_response *response, struct ft_buf *buf
         break;
     }
     return ft_err_from_errno(EINVAL);
+}
+
+void ft_ack_digest(const struct ft_msg_ack *ack, uint8_t ret_digest[FT_RECEIPT_DIGEST_SIZE])
+{
+    struct ft_receipt_range ranges[FT_WIRE_REJECTED_MAX];
+    for (unsigned i = 0; i < ack->n_rejected; i++) {
+        ranges[i] = (struct ft_receipt_range){ack->rejected[i].first_seq, ack->rejected[i].last_seq,
+                                              ack->rejected[i].reason};
+    }
+    ft_receipt_digest(ranges, ack->n_rejected, ret_digest);
 }
 
 static ft_err response_from(const Flowtrail__V1__ExportResponse *from,
@@ -92,7 +104,10 @@ static ft_err welcome_from(const Flowtrail__V1__Welcome *from, struct ft_msg_wel
     ret_welcome->status_interval_ms = from->status_interval_ms;
     ret_welcome->time_ns = from->time_unix_ns;
     FT_UNPACK_TEXT(from->collector_version, ret_welcome->collector_version, reterr_diag);
-    return FT_OK;
+    take_signature(&from->receipt, &ret_welcome->receipt);
+    return ft_unpack_bytes(&from->receipt_key, "receipt_key", ret_welcome->receipt_key,
+                           sizeof ret_welcome->receipt_key, &ret_welcome->has_receipt_key,
+                           reterr_diag);
 }
 
 static ft_err ack_from(const Flowtrail__V1__Ack *from, struct ft_msg_ack *ret_ack,
@@ -103,9 +118,10 @@ static ft_err ack_from(const Flowtrail__V1__Ack *from, struct ft_msg_ack *ret_ac
         return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0, "Ack: %zu rejected ranges",
                            from->n_rejected);
     }
+    uint64_t before = 0;
     for (size_t i = 0; i < from->n_rejected; i++) {
         const Flowtrail__V1__SeqRange *range = from->rejected[i];
-        if (range->first_seq == 0 || range->first_seq > range->last_seq ||
+        if (range->first_seq <= before || range->first_seq > range->last_seq ||
             range->last_seq > from->durable_seq) {
             return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0,
                                "Ack: a rejected range is out of order");
@@ -114,8 +130,27 @@ static ft_err ack_from(const Flowtrail__V1__Ack *from, struct ft_msg_ack *ret_ac
         ret_ack->rejected[i].last_seq = range->last_seq;
         FT_UNPACK_TEXT(range->reason, ret_ack->rejected[i].reason, reterr_diag);
         ret_ack->n_rejected++;
+        before = range->last_seq;
     }
-    return FT_OK;
+    take_signature(&from->receipt, &ret_ack->receipt);
+    return ft_unpack_bytes(&from->store_epoch, "store_epoch", ret_ack->store_epoch.bytes,
+                           sizeof ret_ack->store_epoch.bytes, &ret_ack->has_store_epoch,
+                           reterr_diag);
+}
+
+/* One of a wrong size is no broken message: it is a receipt that nobody signed. */
+static void take_signature(const ProtobufCBinaryData *from, struct ft_msg_signature *ret_receipt)
+{
+    ret_receipt->size = from->len;
+    if (from->len == sizeof ret_receipt->bytes) {
+        memcpy(ret_receipt->bytes, from->data, sizeof ret_receipt->bytes);
+    }
+}
+
+static ProtobufCBinaryData give_signature(const struct ft_msg_signature *receipt)
+{
+    size_t size = receipt->size < sizeof receipt->bytes ? receipt->size : sizeof receipt->bytes;
+    return ft_pack_bytes(receipt->bytes, size);
 }
 
 static ft_err encode_welcome(const struct ft_msg_welcome *welcome, struct ft_buf *buf)
@@ -129,6 +164,10 @@ static ft_err encode_welcome(const struct ft_msg_welcome *welcome, struct ft_buf
     to.status_interval_ms = welcome->status_interval_ms;
     to.time_unix_ns = welcome->time_ns;
     to.collector_version = ft_pack_text(welcome->collector_version);
+    to.receipt = give_signature(&welcome->receipt);
+    if (welcome->has_receipt_key) {
+        to.receipt_key = ft_pack_bytes(welcome->receipt_key, sizeof welcome->receipt_key);
+    }
     Flowtrail__V1__ExportResponse response = FLOWTRAIL__V1__EXPORT_RESPONSE__INIT;
     response.message_case = FLOWTRAIL__V1__EXPORT_RESPONSE__MESSAGE_WELCOME;
     response.welcome = &to;
@@ -141,6 +180,10 @@ static ft_err encode_ack(const struct ft_msg_ack *ack, struct ft_buf *buf)
     Flowtrail__V1__SeqRange *pointers[FT_WIRE_REJECTED_MAX];
     Flowtrail__V1__Ack to = FLOWTRAIL__V1__ACK__INIT;
     to.durable_seq = ack->durable_seq;
+    if (ack->has_store_epoch) {
+        to.store_epoch = ft_pack_uuid(&ack->store_epoch);
+    }
+    to.receipt = give_signature(&ack->receipt);
     for (unsigned i = 0; i < ack->n_rejected && i < FT_WIRE_REJECTED_MAX; i++) {
         flowtrail__v1__seq_range__init(&ranges[i]);
         ranges[i].first_seq = ack->rejected[i].first_seq;
