@@ -23,8 +23,10 @@
 #define IDLE_NS (1 * FT_NS_PER_S)
 /* Pause after a disk or a store refused. */
 #define PAUSE_NS (1 * FT_NS_PER_S)
-/* Retention is looked at this often; each look deletes a bounded step. */
+/* Retention is looked at this often; each look deletes a bounded step, and while one step was not
+ * enough the next comes soon: agents' events are stored between them. */
 #define RETAIN_INTERVAL_NS (30 * FT_NS_PER_S)
+#define RETAIN_AGAIN_NS    (1 * FT_NS_PER_S)
 
 static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag);
@@ -37,7 +39,7 @@ static void reload(struct ft_collector *collector);
 static void stop_all(struct ft_collector *collector);
 static void run_commit(void *ctx);
 static void run_sinker(void *ctx);
-static void retain(struct ft_collector *collector);
+static int64_t retain(struct ft_collector *collector);
 static void note_error(struct ft_collector *collector, char *slot, const char *what, ft_err err,
                        const char *text);
 static void note_good(struct ft_collector *collector, char *slot, const char *what);
@@ -377,8 +379,7 @@ static void run_sinker(void *ctx)
             note_good(collector, collector->store_error, "the store");
         }
         if (now_ns >= retain_ns) {
-            retain_ns = now_ns + RETAIN_INTERVAL_NS;
-            retain(collector);
+            retain_ns = now_ns + retain(collector);
         }
     }
     struct ft_diag diag = {0};
@@ -388,11 +389,12 @@ static void run_sinker(void *ctx)
     }
 }
 
-static void retain(struct ft_collector *collector)
+/* How long to wait until the next look. */
+static int64_t retain(struct ft_collector *collector)
 {
     struct ft_diag diag = {0};
     if (ft_sinker_flush(collector->sinker, &diag) != FT_OK) {
-        return; /* The next step says so. */
+        return RETAIN_INTERVAL_NS; /* The next step says so. */
     }
     struct ft_duckdb_retention retention = {.age_ns = collector->options.duckdb.retention_age,
                                             .bytes_max = collector->options.duckdb.retention_bytes};
@@ -401,7 +403,7 @@ static void retain(struct ft_collector *collector)
                                        ft_clock_real_ns(collector->clock), &retained, &diag);
     if (err != FT_OK) {
         ft_log(FT_LOG_WARN, "collector", "old events cannot be deleted: %s, retrying", diag.text);
-        return;
+        return RETAIN_INTERVAL_NS;
     }
     ft_mutex_lock(&collector->lock);
     collector->store_file_bytes = retained.stats.file_bytes + retained.stats.wal_bytes;
@@ -410,6 +412,7 @@ static void retain(struct ft_collector *collector)
         ft_log(FT_LOG_INFO, "collector", "deleted %llu old events",
                (unsigned long long)retained.deleted_rows);
     }
+    return retained.more ? RETAIN_AGAIN_NS : RETAIN_INTERVAL_NS;
 }
 
 /* Keeps the words for the status, and logs them when they are new. */

@@ -56,19 +56,21 @@ ft_err ft_duckdb_sink_retain(struct ft_sink *sink, const struct ft_duckdb_retent
         }
         FT_TRY(delete_until(writer, until_ns, &retained.deleted_rows, reterr_diag));
     }
+    uint64_t used_before = retained.stats.used_bytes;
     if (retained.deleted_rows > 0) {
         FT_TRY(ft_marks_fold(&writer->marks, writer->connection, now_real_ns - FT_DUCKDB_FORGET_NS,
                              reterr_diag));
-        /* A query that is running now may hold the old blocks: the next call frees them. */
+        /* A query that is running now may hold the old blocks: a later call frees them. */
         ft_err_ignore(ft_duckdb_exec(writer->connection, "CHECKPOINT", NULL),
                       "tried again at the next call");
         FT_TRY(ft_duckdb_get_stats(writer->db, &retained.stats, reterr_diag));
     }
-    retained.more =
-        retained.deleted_rows > 0 &&
-        ((retention->age_ns > 0 && retained.stats.rows > 0 &&
-          retained.stats.oldest_ns < now_real_ns - retention->age_ns) ||
-         (retention->bytes_max > 0 && retained.stats.used_bytes > retention->bytes_max));
+    bool too_old = retention->age_ns > 0 && retained.stats.rows > 0 &&
+                   retained.stats.oldest_ns < now_real_ns - retention->age_ns;
+    /* While nothing was freed the size does not say what is needed: more would be too much. */
+    bool too_large = retention->bytes_max > 0 && retained.stats.used_bytes > retention->bytes_max &&
+                     retained.stats.used_bytes < used_before;
+    retained.more = retained.deleted_rows > 0 && (too_old || too_large);
     *ret_retained = retained;
     return FT_OK;
 }

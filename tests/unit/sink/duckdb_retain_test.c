@@ -179,3 +179,28 @@ TEST(by_bytes_the_used_part_stays_in_bounds_and_the_file_stops_growing)
     CHECK_INT(retained.stats.newest_ns, ROWS_T0 + (int64_t)seq);
     store_close(&store);
 }
+
+/* Deleting a part of a row group frees nothing, and then the size says nothing: going on by it
+ * would delete everything. */
+TEST(by_bytes_a_step_asks_for_another_only_when_it_has_freed_something)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/flows.duckdb", ft_test_tmpdir());
+    struct store store = store_open(path, 1);
+    struct ft_random_seeded random;
+    uint64_t seq = 0;
+    ft_random_seeded_init(&random, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        add_random(&store, &random.base, &seq);
+    }
+    struct ft_duckdb_retention small = {.bytes_max = 1 << 20, .step_rows = 1000};
+    struct ft_duckdb_retained retained = retain(&store, small, ROWS_T0);
+    CHECK_INT(retained.deleted_rows, 1000);
+    CHECK(retained.stats.used_bytes > 1 << 20);
+    CHECK(!retained.more);
+    struct ft_duckdb_retention large = {.bytes_max = 1 << 20, .step_rows = 130000};
+    retained = retain(&store, large, ROWS_T0);
+    CHECK_INT(retained.deleted_rows, 130000);
+    CHECK(retained.more);
+    store_close(&store);
+}
