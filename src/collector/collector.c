@@ -55,6 +55,7 @@ ft_err ft_collector_run(const struct ft_collector_options *options, ft_collector
                                       .clock = ft_clock_system(),
                                       .signal_fd = -1};
     ft_mutex_init(&collector.lock);
+    ft_mutex_init(&collector.server_lock);
     FT_TRY(ft_signals_open(&collector.signal_fd));
     struct ft_diag diag = {0};
     ft_rpc_init(NULL);
@@ -72,6 +73,7 @@ ft_err ft_collector_run(const struct ft_collector_options *options, ft_collector
     stop_all(&collector);
     ft_rpc_shutdown();
     ft_fd_close(&collector.signal_fd);
+    ft_mutex_deinit(&collector.server_lock);
     ft_mutex_deinit(&collector.lock);
     return err;
 }
@@ -232,8 +234,12 @@ static ft_err listen_for_agents(struct ft_collector *collector, struct ft_diag *
         .first_message_timeout_ns = o->ingest.first_message_timeout,
         .connection_age_ns = o->ingest.connection_age};
     server.methods = ft_service_methods(collector->service, &server.n_methods);
-    FT_TRY(ft_rpc_server_start(&server, &collector->server, diag));
-    uint16_t port = ft_rpc_server_get_port(collector->server);
+    struct ft_rpc_server *started = NULL;
+    FT_TRY(ft_rpc_server_start(&server, &started, diag));
+    uint16_t port = ft_rpc_server_get_port(started);
+    ft_mutex_lock(&collector->server_lock);
+    collector->server = started;
+    ft_mutex_unlock(&collector->server_lock);
     const char *colon = strrchr(o->ingest.listen, ':');
     (void)snprintf(collector->ingest_listen, sizeof collector->ingest_listen, "%.*s:%u",
                    colon != NULL ? (int)(colon - o->ingest.listen) : 0, o->ingest.listen,
@@ -279,7 +285,7 @@ static void tell_restart(void *ctx, const struct ft_option *option)
     }
 }
 
-static void reload(struct ft_collector *collector)
+static void reload(struct ft_collector *collector) FT_NO_TSA
 {
     struct ft_diag diag = {0};
     char text[FT_DIAG_TEXT_SIZE + FT_DIAG_FILE_SIZE];
@@ -307,6 +313,16 @@ static void reload(struct ft_collector *collector)
            ft_token_store_size(collector->tokens));
 }
 
+/* Nobody reads its counters from here on. */
+static struct ft_rpc_server *take_server(struct ft_collector *collector)
+{
+    ft_mutex_lock(&collector->server_lock);
+    struct ft_rpc_server *server = collector->server;
+    collector->server = NULL;
+    ft_mutex_unlock(&collector->server_lock);
+    return server;
+}
+
 /* Agents first, then what they sent, then the store; each step finds the one above it still. */
 static void stop_all(struct ft_collector *collector)
 {
@@ -315,7 +331,7 @@ static void stop_all(struct ft_collector *collector)
     if (collector->service != NULL) {
         ft_service_set_serving(collector->service, false);
     }
-    ft_rpc_server_stop(collector->server, 0);
+    ft_rpc_server_stop(take_server(collector), 0);
     collector->stopping = true;
     if (collector->ingest != NULL) {
         ft_ingest_wake(collector->ingest);

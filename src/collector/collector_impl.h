@@ -46,7 +46,6 @@ struct ft_collector {
     struct ft_sinker *sinker;
     struct ft_ingest *ingest;
     struct ft_service *service;
-    struct ft_rpc_server *server;
     struct ft_site site;
     struct ft_thread commit_thread;
     struct ft_thread sinker_thread;
@@ -58,6 +57,10 @@ struct ft_collector {
     char store_error[FT_COLLECTOR_ERROR_SIZE] FT_GUARDED; /* "" while it works. */
     char ingest_error[FT_COLLECTOR_ERROR_SIZE] FT_GUARDED;
     uint64_t store_file_bytes FT_GUARDED;
+    /* Its counters are read by metrics, which outlive it at the stop; NULL while it does not listen.
+     * Only the main thread changes it, and may read it without the lock. */
+    struct ft_mutex server_lock;
+    struct ft_rpc_server *server FT_GUARDED;
 };
 
 struct ft_collector_texts {

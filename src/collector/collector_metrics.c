@@ -63,11 +63,12 @@ static double read_unbalanced(void *from)
 static double read_server(void *from, size_t offset)
 {
     struct ft_collector *collector = from;
-    if (collector->server == NULL) {
-        return 0; /* Not listening yet. */
+    struct ft_rpc_server_stats stats = {0};
+    ft_mutex_lock(&collector->server_lock);
+    if (collector->server != NULL) {
+        ft_rpc_server_get_stats(collector->server, &stats);
     }
-    struct ft_rpc_server_stats stats;
-    ft_rpc_server_get_stats(collector->server, &stats);
+    ft_mutex_unlock(&collector->server_lock);
     return (double)*(const uint64_t *)(const void *)((const char *)&stats + offset);
 }
 
@@ -75,6 +76,19 @@ static double read_accepted(void *from)
 {
     return read_server(from, offsetof(struct ft_rpc_server_stats, accepted));
 }
+
+#define READ_REJECTED(name, reason)                                                                \
+    static double read_##name(void *from)                                                          \
+    {                                                                                              \
+        return read_server(from, offsetof(struct ft_rpc_server_stats, rejected) +                  \
+                                     FT_RPC_REJECT_##reason * sizeof(uint64_t));                   \
+    }
+READ_REJECTED(limit_sessions, SESSIONS)
+READ_REJECTED(limit_address, ADDRESS)
+READ_REJECTED(limit_rate, RATE)
+READ_REJECTED(silent, SILENT)
+READ_REJECTED(unknown_method, METHOD)
+READ_REJECTED(lingering, LINGER)
 
 static double read_no_fd(void *from)
 {
@@ -86,6 +100,40 @@ static double read_too_many(void *from)
     return read_server(from, offsetof(struct ft_rpc_server_stats, connections_dropped_address));
 }
 
+static double read_kept_out(void *from)
+{
+    return read_server(from, offsetof(struct ft_rpc_server_stats, connections_dropped_quarantine));
+}
+
+static double read_messages_refused(void *from)
+{
+    return read_server(from, offsetof(struct ft_rpc_server_stats, messages_refused));
+}
+
+/* What ingest.* bound, and what breaks gRPC's rules; what ingest itself refuses is above. */
+static ft_err add_limits(struct ft_collector *collector)
+{
+    static const char sessions[] = "flowtrail_collector_refused_sessions_total";
+    static const char sessions_help[] = "Sessions that were refused or ended by the collector.";
+    static const char connections[] = "flowtrail_collector_refused_connections_total";
+    static const char connections_help[] = "Connections that were closed when accepted.";
+    const struct ft_metric_row rows[] = {
+        {sessions, sessions_help, "reason", "limit", read_limit_sessions, collector, false},
+        {sessions, sessions_help, "reason", "limit_address", read_limit_address, collector, false},
+        {sessions, sessions_help, "reason", "limit_rate", read_limit_rate, collector, false},
+        {sessions, sessions_help, "reason", "silent", read_silent, collector, false},
+        {sessions, sessions_help, "reason", "unknown_method", read_unknown_method, collector,
+         false},
+        {sessions, sessions_help, "reason", "lingering", read_lingering, collector, false},
+        {connections, connections_help, "reason", "no_descriptor", read_no_fd, collector, false},
+        {connections, connections_help, "reason", "limit_address", read_too_many, collector, false},
+        {connections, connections_help, "reason", "kept_out", read_kept_out, collector, false},
+        {"flowtrail_collector_refused_messages_total", "Messages that came compressed.", NULL, NULL,
+         read_messages_refused, collector, false},
+    };
+    return ft_metrics_add_rows(collector->metrics, rows, N_OF(rows));
+}
+
 static ft_err add_ingest(struct ft_collector *collector)
 {
     const struct ft_ingest_stats *i = ft_ingest_stats(collector->ingest);
@@ -93,8 +141,6 @@ static ft_err add_ingest(struct ft_collector *collector)
     static const char rejected_help[] = "Events that were not stored because they break the rules.";
     static const char sessions[] = "flowtrail_collector_refused_sessions_total";
     static const char sessions_help[] = "Sessions that were refused or ended by the collector.";
-    static const char connections[] = "flowtrail_collector_refused_connections_total";
-    static const char connections_help[] = "Connections that were closed when accepted.";
     const struct ft_metric_row rows[] = {
         {"flowtrail_collector_agents_connected", "Agents with a session.", NULL, NULL,
          read_connected, collector->instances, true},
@@ -122,8 +168,6 @@ static ft_err add_ingest(struct ft_collector *collector)
          &i->superseded_sessions, false},
         {"flowtrail_collector_sessions_total", "Sessions accepted.", NULL, NULL, read_accepted,
          collector, false},
-        {connections, connections_help, "reason", "no_descriptor", read_no_fd, collector, false},
-        {connections, connections_help, "reason", "address", read_too_many, collector, false},
         {"flowtrail_collector_durable_flows_total", "Events synced to the log.", NULL, NULL,
          ft_metric_read_u64, &i->durable_events, false},
         {"flowtrail_collector_acks_total", "Acknowledgements sent.", NULL, NULL, ft_metric_read_u64,
@@ -182,5 +226,6 @@ ft_err ft_collector_metrics_register(struct ft_collector *collector)
                                     N_OF(bounds), &commit_seconds));
     ft_ingest_observe_commits(collector->ingest, commit_seconds);
     FT_TRY(add_ingest(collector));
+    FT_TRY(add_limits(collector));
     return add_store(collector);
 }
