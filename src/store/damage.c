@@ -6,7 +6,7 @@ static bool measure(const struct ft_store_candidate *candidates, size_t n, size_
                     const struct ft_store_damage *part, uint64_t *ret_lost);
 
 void ft_store_report_damages(const struct ft_store_candidate *candidates, size_t n,
-                             ft_log_damage_fn *fn, void *ctx)
+                             bool may_have_gaps, ft_log_damage_fn *fn, void *ctx)
 {
     uint64_t last = 0;
     bool last_known = false;
@@ -15,7 +15,7 @@ void ft_store_report_damages(const struct ft_store_candidate *candidates, size_t
         const struct ft_store_candidate *candidate = &candidates[i];
         struct ft_log_damage damage = {0};
         ft_store_segment_name(candidate->number, damage.file);
-        if (ft_store_candidate_usable(candidate) && candidate->previous > last &&
+        if (!may_have_gaps && ft_store_candidate_usable(candidate) && candidate->previous > last &&
             (last_known || had_wreck)) {
             damage.blocks_lost = last_known ? candidate->previous - last : 0;
             damage.what = "blocks before it are missing";

@@ -10,8 +10,9 @@ static ft_err disk_append(struct ft_log *log, const struct ft_block_info *info, 
 static ft_err disk_sync(struct ft_log *log);
 static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need);
 static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t time_ns);
+static bool fits_head(struct ft_store_disk_log *disk, uint64_t need);
 static ft_err seal_head(struct ft_store_disk_log *disk, bool for_good);
-static ft_err open_head(struct ft_store_disk_log *disk, int64_t time_ns);
+static ft_err open_head(struct ft_store_disk_log *disk, uint64_t bytes, int64_t time_ns);
 static ft_err create_file(struct ft_store_disk_log *disk, const char *name,
                           const struct ft_store_segment_header *header, uint64_t bytes,
                           bool must_allocate, struct ft_disk_file **ret_file);
@@ -175,55 +176,112 @@ void ft_store_disk_remove_segment(struct ft_store_disk_log *disk, uint64_t numbe
                   "a file that stays is found confirmed or superseded at the next start");
 }
 
-/* Frees or drops segments until 'need' more bytes fit below bytes_max. */
-static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need)
-{
-    struct ft_log *log = &disk->base;
-    for (;;) {
-        ft_mutex_lock(&log->lock);
-        uint64_t total = log->bytes + need;
-        bool fits = log->head != NULL && log->head->bytes + need <= disk->segment_bytes;
-        if (!fits) {
-            total += FT_STORE_SEGMENT_HEADER_SIZE;
-        }
-        uint64_t floor = ft_store_confirmed_locked(log);
-        struct ft_log_segment *oldest = log->n_segments > 0 ? log->segments[0] : NULL;
-        bool is_head = oldest != NULL && oldest == log->head;
-        bool full = total > log->options.bytes_max;
-        bool may_go = oldest != NULL && oldest->n_blocks > 0 &&
-                      (log->options.full == FT_LOG_DROP_OLDEST || oldest->last <= floor);
-        may_go = may_go && need + FT_STORE_SEGMENT_HEADER_SIZE <= log->options.bytes_max;
-        if (full && may_go && !is_head) {
-            oldest = ft_store_take_oldest_locked(log);
-        }
-        ft_mutex_unlock(&log->lock);
-        if (!full) {
-            return FT_OK;
-        }
-        if (!may_go) {
-            return FT_E_FULL;
-        }
-        if (is_head) {
-            FT_TRY(seal_head(disk, false));
-        } else {
-            ft_store_drop(log, oldest, floor);
-        }
-    }
-}
-
-/* A head with room for 'need' bytes; a block larger than a segment gets one of its own. */
-static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t time_ns)
+/* Whether a block of 'need' bytes goes into the head; a large one may have a head to itself. */
+static bool fits_head(struct ft_store_disk_log *disk, uint64_t need)
 {
     struct ft_log *log = &disk->base;
     ft_mutex_lock(&log->lock);
     bool fits = log->head != NULL && !disk->head_failed &&
                 (log->head->n_blocks == 0 || log->head->bytes + need <= disk->segment_bytes);
     ft_mutex_unlock(&log->lock);
-    if (fits) {
+    return fits;
+}
+
+/*
+ * The oldest segment that may go: confirmed by all, or to be dropped.  n_segments: none.  One that
+ * a reader holds a block of stays, because only confirming makes it sure what became of the block.
+ */
+static size_t find_victim_locked(const struct ft_log *log, uint64_t floor) FT_REQUIRES(log->lock)
+{
+    uint64_t held_to = log->options.readers_hold ? ft_store_taken_by_any_locked(log) : 0;
+    size_t i = 0;
+    for (; i < log->n_segments; i++) {
+        const struct ft_log_segment *segment = log->segments[i];
+        if (segment->n_blocks == 0) {
+            continue;
+        }
+        if (segment->last <= floor) {
+            break;
+        }
+        if (log->options.full == FT_LOG_REFUSE) {
+            return log->n_segments;
+        }
+        if (segment->first > held_to) {
+            break;
+        }
+    }
+    return i;
+}
+
+/* Lets the oldest segment go.  FT_E_FULL when none may. */
+static ft_err let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes)
+{
+    struct ft_log *log = &disk->base;
+    ft_mutex_lock(&log->lock);
+    uint64_t floor = ft_store_confirmed_locked(log);
+    size_t i = find_victim_locked(log, floor);
+    struct ft_log_segment *victim = i < log->n_segments ? log->segments[i] : NULL;
+    bool is_head = victim != NULL && victim == log->head;
+    if (victim != NULL && !is_head) {
+        victim = ft_store_take_locked(log, i);
+    }
+    ft_mutex_unlock(&log->lock);
+    if (victim == NULL) {
+        return FT_E_FULL;
+    }
+    if (is_head) {
+        return seal_head(disk, false);
+    }
+    *ret_bytes += victim->bytes;
+    ft_store_drop(log, victim, floor);
+    return FT_OK;
+}
+
+/*
+ * Frees or drops segments until 'need' more bytes fit below bytes_max, and, where the file system
+ * is short of space, until a new segment takes no more than was given back.
+ */
+static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need)
+{
+    struct ft_log *log = &disk->base;
+    if (need + FT_STORE_SEGMENT_HEADER_SIZE > log->options.bytes_max) {
+        return FT_E_FULL;
+    }
+    uint64_t freed = 0;
+    bool asked = false;
+    bool may_grow = true;
+    for (;;) {
+        bool fits = fits_head(disk, need);
+        ft_mutex_lock(&log->lock);
+        uint64_t total = log->bytes + need + (fits ? 0 : FT_STORE_SEGMENT_HEADER_SIZE);
+        ft_mutex_unlock(&log->lock);
+        bool full = total > log->options.bytes_max;
+        if (!full && !fits && !asked) {
+            asked = true;
+            may_grow = ft_store_disk_may_grow(disk);
+            ft_store_disk_note_refusal(disk, !may_grow);
+        }
+        if (!full && (fits || may_grow || freed >= disk->segment_bytes)) {
+            return FT_OK;
+        }
+        ft_err err = let_one_go(disk, &freed);
+        if (err == FT_E_FULL && !full) {
+            return FT_OK; /* Nothing to give back: the reserve is there for that. */
+        }
+        FT_TRY(err);
+    }
+}
+
+/* A head with room for 'need' bytes; a block larger than a segment gets one of its own. */
+static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t time_ns)
+{
+    if (fits_head(disk, need)) {
         return FT_OK;
     }
     FT_TRY(seal_head(disk, false));
-    return open_head(disk, time_ns);
+    uint64_t bytes = FT_STORE_SEGMENT_HEADER_SIZE + need + FT_STORE_TRAILER_SIZE;
+    uint64_t usual = disk->segment_bytes + FT_STORE_TRAILER_SIZE;
+    return open_head(disk, bytes > usual ? bytes : usual, time_ns);
 }
 
 /*
@@ -279,7 +337,7 @@ static ft_err seal_head(struct ft_store_disk_log *disk, bool for_good)
     return FT_OK;
 }
 
-static ft_err open_head(struct ft_store_disk_log *disk, int64_t time_ns)
+static ft_err open_head(struct ft_store_disk_log *disk, uint64_t bytes, int64_t time_ns)
 {
     struct ft_log *log = &disk->base;
     struct ft_store_disk_segment *segment = calloc(1, sizeof *segment);
@@ -302,7 +360,7 @@ static ft_err open_head(struct ft_store_disk_log *disk, int64_t time_ns)
     ft_store_segment_name(header.number, name);
     struct ft_disk_file *file = NULL;
     if (err == FT_OK) {
-        err = create_file(disk, name, &header, disk->segment_bytes, true, &file);
+        err = create_file(disk, name, &header, bytes, true, &file);
     }
     if (err != FT_OK) {
         free(segment);
@@ -322,8 +380,43 @@ static ft_err open_head(struct ft_store_disk_log *disk, int64_t time_ns)
     ft_mutex_lock(&log->lock);
     ft_store_add_segment_locked(log, &segment->base);
     log->head = &segment->base;
+    bool low = log->counters.space_low;
     ft_mutex_unlock(&log->lock);
+    if (!low) {
+        ft_store_disk_fill_reserve(disk);
+    }
     return FT_OK;
+}
+
+/*
+ * Where the file system has no room the oldest segments go, then the reserve is used: whoever has
+ * filled it may take what is given back faster than it is allocated here.
+ */
+static ft_err allocate_file(struct ft_store_disk_log *disk, const char *name, uint64_t bytes,
+                            struct ft_disk_file **ret_file)
+{
+    const struct ft_disk_ops *ops = disk->disk->ops;
+    for (;;) {
+        struct ft_disk_file *file;
+        FT_TRY(ops->open(disk->disk, name, true, &file));
+        ft_err err = ops->allocate(file, bytes);
+        if (err == FT_OK || err == FT_E_UNSUPPORTED) {
+            *ret_file = file;
+            return FT_OK;
+        }
+        ops->close(file);
+        ft_err_ignore(ops->remove(disk->disk, name), "the next start removes it");
+        if (ft_err_kind(err) != FT_KIND_BLOCKED || disk->base.options.reserve_segments == 0) {
+            return err;
+        }
+        ft_store_disk_note_refusal(disk, true);
+        uint64_t freed = 0;
+        bool may_drop = disk->base.options.full == FT_LOG_DROP_OLDEST && !is_pending(disk);
+        if (!may_drop || let_one_go(disk, &freed) != FT_OK) {
+            FT_TRY(ft_store_disk_take_reserve(disk, name));
+            return ops->open(disk->disk, name, false, ret_file);
+        }
+    }
 }
 
 static ft_err create_file(struct ft_store_disk_log *disk, const char *name,
@@ -332,16 +425,15 @@ static ft_err create_file(struct ft_store_disk_log *disk, const char *name,
 {
     const struct ft_disk_ops *ops = disk->disk->ops;
     struct ft_disk_file *file;
-    FT_TRY(ops->open(disk->disk, name, true, &file));
-    ft_err err = ops->allocate(file, bytes);
-    if (err == FT_E_UNSUPPORTED || !must_allocate) {
-        err = FT_OK;
+    ft_err err = allocate_file(disk, name, bytes, &file);
+    if (err != FT_OK && ft_err_kind(err) == FT_KIND_BLOCKED && !must_allocate) {
+        /* What is to be written may be much less. */
+        err = ops->open(disk->disk, name, true, &file);
     }
-    if (err == FT_OK) {
-        uint8_t encoded[FT_STORE_SEGMENT_HEADER_SIZE];
-        ft_store_encode_segment_header(header, encoded);
-        err = ops->write_at(file, 0, encoded, sizeof encoded);
-    }
+    FT_TRY(err);
+    uint8_t encoded[FT_STORE_SEGMENT_HEADER_SIZE];
+    ft_store_encode_segment_header(header, encoded);
+    err = ops->write_at(file, 0, encoded, sizeof encoded);
     if (err != FT_OK) {
         ops->close(file);
         ft_err_ignore(ops->remove(disk->disk, name), "the next start removes it");
@@ -459,9 +551,9 @@ static bool is_pending(struct ft_store_disk_log *disk)
     return pending;
 }
 
-static void disk_discard(struct ft_log *log, struct ft_log_segment *segment)
+static void disk_discard(struct ft_log *log, struct ft_log_segment *segment, bool remove)
 {
-    if (ft_store_disk_segment_of(segment)->on_disk) {
+    if (remove && ft_store_disk_segment_of(segment)->on_disk) {
         ft_store_disk_remove_segment(ft_store_disk_of(log), segment->number);
     }
     free(segment);

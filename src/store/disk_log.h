@@ -23,6 +23,10 @@
 #define FT_STORE_UNSYNCED_MAX (UINT64_C(16) << 20)
 /* Durable blocks that are kept in memory for readers. */
 #define FT_STORE_RECENT_MAX (UINT64_C(4) << 20)
+/* Of the file system, for one segment, where space is reserved. */
+#define FT_STORE_SPACE_SHARE 32
+/* Segments in reserve, at most. */
+#define FT_STORE_RESERVE_MAX 4
 /* Segments without blocks that could not be removed yet; further ones are found at next start. */
 #define FT_STORE_DOOMED_MAX 8
 
@@ -32,12 +36,6 @@ struct ft_store_disk_segment {
     bool damage_known; /* Recovery has read it whole. */
     bool salt_known;
     uint64_t salt;
-};
-
-struct ft_store_disk_cursor {
-    struct ft_disk_file *file; /* NULL: to be written anew. */
-    uint64_t generation;
-    unsigned stable; /* The slot that is known to be on disk. */
 };
 
 struct ft_store_disk_log {
@@ -54,6 +52,7 @@ struct ft_store_disk_log {
     struct ft_store_disk_segment *spare; /* For the pending segment, so that it always can be. */
     uint64_t doomed[FT_STORE_DOOMED_MAX];
     size_t n_doomed;
+    bool reserved[FT_STORE_RESERVE_MAX];
     /* Guarded by base.lock. */
     struct ft_store_tail tail;
     uint64_t unsynced_bytes; /* Of the frames behind base.durable. */
@@ -77,6 +76,17 @@ FT_MUST_USE ft_err ft_store_disk_write_pending(struct ft_store_disk_log *disk);
 /* Removes a segment's file.  What cannot be removed is found again at the next start. */
 void ft_store_disk_remove_segment(struct ft_store_disk_log *disk, uint64_t number);
 
+/* disk_space.c */
+/* Whether a further segment leaves as much of the file system free as is asked for. */
+bool ft_store_disk_may_grow(struct ft_store_disk_log *disk);
+/* No more than a segment should take of this file system. */
+uint64_t ft_store_disk_share_of_space(struct ft_store_disk_log *disk, uint64_t segment_bytes);
+void ft_store_disk_note_refusal(struct ft_store_disk_log *disk, bool refused);
+/* Makes what is missing of the reserve, as far as there is room. */
+void ft_store_disk_fill_reserve(struct ft_store_disk_log *disk);
+/* Makes the file 'name', empty and with its space, out of the reserve.  -ENOSPC: it is used up. */
+FT_MUST_USE ft_err ft_store_disk_take_reserve(struct ft_store_disk_log *disk, const char *name);
+
 /* disk_read.c */
 ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
                           struct ft_block *ret_block);
@@ -87,12 +97,16 @@ void ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment
 /* disk_cursor.c */
 ft_err ft_store_disk_cursor_create(struct ft_log *log, struct ft_log_cursor *cursor);
 ft_err ft_store_disk_cursor_store(struct ft_log *log, struct ft_log_cursor *cursor,
-                                  uint64_t position, bool durable);
+                                  const struct ft_store_cursor_record *record, bool durable);
 ft_err ft_store_disk_cursor_remove(struct ft_log *log, struct ft_log_cursor *cursor);
 void ft_store_disk_cursor_close(struct ft_store_disk_log *disk, struct ft_log_cursor *cursor);
 /* Reads "cursor-NAME".  FT_E_CORRUPT when neither slot is whole. */
 FT_MUST_USE ft_err ft_store_disk_cursor_read(struct ft_disk *disk, const char *name,
-                                             struct ft_store_slot *ret_slot);
+                                             struct ft_store_cursor_record *ret_record,
+                                             uint64_t *ret_generation);
+/* What holds the cursor's file; freed with ft_store_disk_cursor_close.  NULL without memory. */
+struct ft_slot_file *ft_store_disk_cursor_file(struct ft_store_disk_log *disk, const char *name,
+                                               uint64_t generation);
 
 /* disk_recover.c */
 FT_MUST_USE ft_err ft_store_disk_recover(struct ft_store_disk_log *disk,

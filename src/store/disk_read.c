@@ -32,9 +32,13 @@ struct found {
     uint64_t next_offset;
 };
 
+static void each_in_tail(struct ft_store_disk_log *disk, const struct ft_log_segment *segment,
+                         ft_store_block_fn *fn, void *ctx);
 static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, uint64_t limit,
                               struct ft_block *ret_block, struct place *ret_place)
     FT_REQUIRES(log->lock);
+static bool was_dropped_locked(const struct ft_log_reader *reader, const struct place *place)
+    FT_REQUIRES(reader->log->lock);
 static ft_err open_segment(struct ft_log_reader *reader, uint64_t number);
 static ft_err read_place(struct ft_log_reader *reader, const struct place *place,
                          struct found *ret_found);
@@ -79,7 +83,16 @@ ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
             return err;
         }
         ft_mutex_lock(&log->lock);
+        if (was_dropped_locked(reader, &place)) {
+            /* It was told as lost: nobody may have it now. */
+            ft_mutex_unlock(&log->lock);
+            if (found.buf != NULL) {
+                ft_store_buf_unref(found.buf);
+            }
+            continue;
+        }
         reader->next = found.next;
+        reader->cursor->taken = found.next - 1;
         reader->hint_number = found.next_offset != 0 ? place.number : 0;
         reader->hint_position = found.next;
         reader->hint_offset = found.next_offset;
@@ -110,6 +123,10 @@ void ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment
 {
     struct ft_store_disk_log *disk = ft_store_disk_of(log);
     struct ft_store_disk_segment *own = ft_store_disk_segment_of(segment);
+    if (!own->on_disk) {
+        each_in_tail(disk, segment, fn, ctx);
+        return;
+    }
     char name[FT_DISK_NAME_SIZE];
     ft_store_segment_name(segment->number, name);
     struct ft_disk_file *file;
@@ -129,6 +146,29 @@ void ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment
     }
     ft_store_scan_deinit(&scan);
     disk->disk->ops->close(file);
+}
+
+/* A segment that is pending is in memory only. */
+static void each_in_tail(struct ft_store_disk_log *disk, const struct ft_log_segment *segment,
+                         ft_store_block_fn *fn, void *ctx)
+{
+    struct ft_log *log = &disk->base;
+    uint64_t position = segment->first;
+    for (;;) {
+        ft_mutex_lock(&log->lock);
+        size_t i = ft_store_tail_find(&disk->tail, position);
+        const struct ft_store_buf *buf = i < disk->tail.n ? ft_store_tail_at(&disk->tail, i) : NULL;
+        bool ours = buf != NULL && buf->position <= segment->last;
+        struct ft_block_info info = ours ? buf->info : (struct ft_block_info){0};
+        size_t size = ours ? buf->size : 0;
+        position = ours ? buf->position : 0;
+        ft_mutex_unlock(&log->lock);
+        if (!ours) {
+            return;
+        }
+        fn(ctx, &info, position, size);
+        position++;
+    }
 }
 
 /*
@@ -161,6 +201,7 @@ static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, 
         atomic_fetch_add(&buf->refs, 1);
         ft_store_buf_to_block(buf, ret_block);
         reader->next = buf->position + 1;
+        reader->cursor->taken = buf->position;
         reader->hint_number = buf->segment_number;
         reader->hint_position = reader->next;
         reader->hint_offset = buf->offset + buf->frame_size;
@@ -184,6 +225,17 @@ static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, 
         ret_place->last_attempt = true;
     }
     return true;
+}
+
+/* Whether the segment was dropped while it was read without the lock. */
+static bool was_dropped_locked(const struct ft_log_reader *reader, const struct place *place)
+{
+    const struct ft_log *log = reader->log;
+    if (!log->options.readers_hold || reader->cursor->is_volatile) {
+        return false;
+    }
+    size_t i = ft_store_find_segment_locked(log, place->position);
+    return i == log->n_segments || log->segments[i]->number != place->number;
 }
 
 /* The reader's own handle: a segment that is freed meanwhile stays readable through it. */

@@ -50,6 +50,7 @@ static void find_file(void *ctx, const char *name, uint64_t size);
 static void find_cursor(void *ctx, const char *name, uint64_t size);
 static void report(void *ctx, const struct ft_log_damage *damage);
 static ft_err inspect_all(struct recovery *recovery);
+static void forget_if_dropped(struct recovery *recovery, struct ft_store_candidate *candidate);
 static void set_limits(struct recovery *recovery);
 static uint64_t small_run(const struct recovery *recovery);
 static ft_err bound_tail(struct recovery *recovery, uint64_t *split);
@@ -80,11 +81,13 @@ ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *optio
     uint64_t share = options->bytes_max / SEGMENT_SHARE;
     bytes = bytes < share ? bytes : share;
     own->segment_bytes = bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN;
+    own->segment_bytes = ft_store_disk_share_of_space(own, own->segment_bytes);
     ft_err err = ft_store_disk_recover(own, on_damage, on_damage_ctx);
     if (err != FT_OK) {
         ft_log_destroy(&own->base);
         return err;
     }
+    ft_store_disk_fill_reserve(own);
     *ret_log = &own->base;
     return FT_OK;
 }
@@ -112,7 +115,8 @@ static ft_err recover(struct recovery *recovery)
     FT_TRY(recovery->err);
     FT_TRY(inspect_all(recovery));
     set_limits(recovery);
-    ft_store_report_damages(recovery->candidates, recovery->n, report, recovery);
+    bool may_have_gaps = recovery->disk->base.options.readers_hold;
+    ft_store_report_damages(recovery->candidates, recovery->n, may_have_gaps, report, recovery);
 
     uint64_t split = recovery->durable + 1;
     uint64_t compact_from = small_run(recovery);
@@ -200,10 +204,11 @@ static void find_cursor(void *ctx, const char *name, uint64_t size)
         return;
     }
     name += sizeof prefix - 1;
-    struct ft_store_slot slot = {0};
+    struct ft_store_cursor_record place = {0};
+    uint64_t generation = 0;
     ft_err err = FT_OK;
     for (unsigned i = 0; i < CURSOR_ATTEMPTS; i++) {
-        err = ft_store_disk_cursor_read(recovery->disk->disk, name, &slot);
+        err = ft_store_disk_cursor_read(recovery->disk->disk, name, &place, &generation);
         if (err == FT_OK || err == FT_E_CORRUPT) {
             break;
         }
@@ -217,20 +222,23 @@ static void find_cursor(void *ctx, const char *name, uint64_t size)
         struct ft_log_damage damage = {.size = size, .what = "bad cursor"};
         ft_store_cursor_name(name, damage.file);
         report(recovery, &damage);
-        slot = (struct ft_store_slot){0};
+        place = (struct ft_store_cursor_record){0};
+        generation = 0;
     }
-    if (slot.confirmed > recovery->position_max) {
-        recovery->position_max = slot.confirmed;
+    if (place.confirmed > recovery->position_max) {
+        recovery->position_max = place.confirmed;
     }
-    struct ft_store_disk_cursor *own = calloc(1, sizeof *own);
+    struct ft_slot_file *own = ft_store_disk_cursor_file(recovery->disk, name, generation);
     ft_mutex_lock(&log->lock);
     struct ft_log_cursor *cursor = ft_store_add_cursor_locked(log, name);
     if (cursor != NULL && own != NULL) {
-        own->generation = slot.generation;
-        cursor->confirmed = slot.confirmed;
+        cursor->confirmed = place.confirmed;
+        cursor->taken = place.confirmed;
+        cursor->note_size = place.note_size;
+        memcpy(cursor->note, place.note, place.note_size);
         cursor->home_own = own;
-    } else if (slot.confirmed < log->held_floor) {
-        log->held_floor = slot.confirmed;
+    } else if (place.confirmed < log->held_floor) {
+        log->held_floor = place.confirmed;
     }
     ft_mutex_unlock(&log->lock);
     if (cursor == NULL) {
@@ -286,9 +294,25 @@ static ft_err inspect_all(struct recovery *recovery)
         FT_TRY(ft_store_inspect(recovery->disk->disk, i >= small_from, candidate));
         if (!candidate->foreign) {
             use_up_positions(recovery, candidate);
+            forget_if_dropped(recovery, candidate);
         }
     }
     return FT_OK;
+}
+
+/* The crash came between the account of the loss and the removal. */
+static void forget_if_dropped(struct recovery *recovery, struct ft_store_candidate *candidate)
+{
+    const struct ft_log_options *options = &recovery->disk->base.options;
+    if (options->dropped_last != 0 && ft_store_candidate_usable(candidate) &&
+        candidate->blocks.first >= options->dropped_first &&
+        candidate->blocks.last <= options->dropped_last) {
+        candidate->blocks = (struct ft_log_segment){.number = candidate->number,
+                                                    .first = candidate->blocks.last + 1,
+                                                    .last = candidate->blocks.last};
+        free(candidate->damages);
+        candidate->damages = NULL;
+    }
 }
 
 static void set_limits(struct recovery *recovery)
@@ -561,11 +585,14 @@ static void hold_cursors(struct ft_store_disk_log *disk)
         struct ft_log_cursor *cursor = &log->cursors[i];
         bool used = cursor->name[0] != '\0';
         uint64_t confirmed = cursor->confirmed;
+        struct ft_store_cursor_record record = {.confirmed = confirmed,
+                                                .note_size = cursor->note_size};
+        memcpy(record.note, cursor->note, cursor->note_size);
         ft_mutex_unlock(&log->lock);
         if (!used) {
             continue;
         }
-        ft_err err = ft_store_disk_cursor_store(log, cursor, confirmed, true);
+        ft_err err = ft_store_disk_cursor_store(log, cursor, &record, true);
         ft_mutex_lock(&log->lock);
         /* On a full disk nothing would ever go (reader.c). */
         cursor->held = err == FT_OK || ft_err_kind(err) == FT_KIND_BLOCKED ? confirmed : 0;

@@ -11,7 +11,8 @@
 static const uint8_t segment_magic[8] = {'F', 'T', 'L', 'O', 'G', 'S', 'E', 'G'};
 static const uint8_t block_magic[4] = {'F', 'T', 'B', '1'};
 static const uint8_t trailer_magic[4] = {'F', 'T', 'E', '1'};
-static const uint8_t slot_magic[4] = {'F', 'T', 'C', '1'};
+
+const struct ft_slot_kind ft_store_cursor_kind = {.magic = "FTC1", .slot_bytes = 512};
 
 static void put16(uint8_t *to, uint16_t value)
 {
@@ -126,24 +127,23 @@ bool ft_store_decode_trailer(const uint8_t *from, struct ft_store_trailer *ret_t
            ret_trailer->previous < ret_trailer->first;
 }
 
-void ft_store_encode_slot(const struct ft_store_slot *slot, uint8_t *to)
+void ft_store_encode_cursor(const struct ft_store_cursor_record *record, uint8_t *to,
+                            size_t *ret_size)
 {
-    memcpy(to, slot_magic, sizeof slot_magic);
-    put32(to + 4, VERSION);
-    put64(to + 16, slot->generation);
-    put64(to + 24, slot->confirmed);
-    put64(to + 8, ft_hash64(to + 16, FT_STORE_SLOT_SIZE - 16, 0));
+    put64(to, record->confirmed);
+    memcpy(to + 8, record->note, record->note_size);
+    *ret_size = 8 + record->note_size;
 }
 
-bool ft_store_decode_slot(const uint8_t *from, struct ft_store_slot *ret_slot)
+bool ft_store_decode_cursor(const uint8_t *from, size_t size,
+                            struct ft_store_cursor_record *ret_record)
 {
-    if (memcmp(from, slot_magic, sizeof slot_magic) != 0 || get32(from + 4) != VERSION ||
-        get64(from + 8) != ft_hash64(from + 16, FT_STORE_SLOT_SIZE - 16, 0)) {
+    if (size < 8 || size > FT_STORE_CURSOR_SIZE_MAX) {
         return false;
     }
-    *ret_slot =
-        (struct ft_store_slot){.generation = get64(from + 16), .confirmed = get64(from + 24)};
-    return ret_slot->confirmed < FT_STORE_POSITION_MAX;
+    *ret_record = (struct ft_store_cursor_record){.confirmed = get64(from), .note_size = size - 8};
+    memcpy(ret_record->note, from + 8, size - 8);
+    return ret_record->confirmed < FT_STORE_POSITION_MAX;
 }
 
 void ft_store_encode_block(const struct ft_store_block_header *header, uint8_t *frame)

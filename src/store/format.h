@@ -20,12 +20,12 @@
  *   Block, 104 bytes + payload + 0 to 7 zeros   80  8  as bytes 40 to 47 of the header
  *    0  4  "FTB1"                               88  8  0
  *    4  4  low half of the checksum of
- *          bytes 8 to 103                       Cursor slot, 32 bytes
- *    8  8  checksum of bytes 16 to the end       0  4  "FTC1"
- *          of the zeros                          4  4  version, 1
- *   16  2  version, 1                            8  8  checksum of bytes 16 to 31
- *   18  2  104                                  16  8  generation
- *   20  4  size of the payload                  24  8  confirmed position
+ *          bytes 8 to 103                       Cursor, the record of a slot file
+ *    8  8  checksum of bytes 16 to the end      (store/slot_file.h, "FTC1", slots of 512)
+ *          of the zeros                          0  8  confirmed position
+ *   16  2  version, 1                            8     the reader's note, 64 bytes at most
+ *   18  2  104
+ *   20  4  size of the payload
  *   24  8  salt
  *   32  8  position
  *   40  8  newest position known to be durable when this block was written
@@ -41,8 +41,8 @@
  * for the next block behind a damaged one, a payload that was made to look like a block, by
  * whoever sent it, does not pass for one.
  *
- * "cursor-NAME": two slots, at 0 and 512 (sectors of their own).  The one with the higher
- * generation counts.  The slot that is known to be on disk is never written to.
+ * "cursor-NAME": a slot file with a cursor.  "reserve-NNNNNNNNNNNNNNNN": empty, with the disk space
+ * of a segment, for when the disk is full.
  *
  * "new-NNNNNNNNNNNNNNNN": a segment that is being written again; it counts once it is renamed.
  *
@@ -54,13 +54,12 @@
 #include <stdbool.h>
 
 #include "store/log.h"
+#include "store/slot_file.h"
 
 #define FT_STORE_SEGMENT_HEADER_SIZE ((size_t)64)
 #define FT_STORE_BLOCK_HEADER_SIZE   ((size_t)104)
 #define FT_STORE_TRAILER_SIZE        ((size_t)96)
-#define FT_STORE_SLOT_SIZE           ((size_t)32)
-#define FT_STORE_SLOT_OFFSET         UINT64_C(512)
-#define FT_STORE_CURSOR_SIZE         ((size_t)1024)
+#define FT_STORE_CURSOR_SIZE_MAX     (8 + FT_LOG_NOTE_SIZE_MAX)
 
 /* Positions beyond this are not ours: they would overflow in arithmetic. */
 #define FT_STORE_POSITION_MAX (UINT64_C(1) << 62)
@@ -94,10 +93,13 @@ struct ft_store_trailer {
     uint64_t previous;
 };
 
-struct ft_store_slot {
-    uint64_t generation;
+struct ft_store_cursor_record {
     uint64_t confirmed;
+    size_t note_size;
+    uint8_t note[FT_LOG_NOTE_SIZE_MAX];
 };
+
+extern const struct ft_slot_kind ft_store_cursor_kind;
 
 /* Header, payload and zeros of a block with a payload of 'size' bytes. */
 static inline size_t ft_store_frame_size(size_t size)
@@ -114,8 +116,11 @@ bool ft_store_decode_segment_header(const uint8_t *from, struct ft_store_segment
                                     uint32_t *ret_version);
 void ft_store_encode_trailer(const struct ft_store_trailer *trailer, uint8_t *to);
 bool ft_store_decode_trailer(const uint8_t *from, struct ft_store_trailer *ret_trailer);
-void ft_store_encode_slot(const struct ft_store_slot *slot, uint8_t *to);
-bool ft_store_decode_slot(const uint8_t *from, struct ft_store_slot *ret_slot);
+/* A cursor is 8 bytes and its note: '*ret_size' at most FT_STORE_CURSOR_SIZE_MAX. */
+void ft_store_encode_cursor(const struct ft_store_cursor_record *record, uint8_t *to,
+                            size_t *ret_size);
+bool ft_store_decode_cursor(const uint8_t *from, size_t size,
+                            struct ft_store_cursor_record *ret_record);
 
 /*
  * Completes a frame of ft_store_frame_size(header->size) bytes whose payload is in place: header,

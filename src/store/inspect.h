@@ -64,11 +64,12 @@ static inline bool ft_store_candidate_usable(const struct ft_store_candidate *ca
 
 /*
  * Tells 'fn' of every damaged part of the candidates, which are in order of number and have their
- * limits, and of positions that are missing between them.  Not of what was damaged in one file and
- * is whole in a newer one.
+ * limits, and of positions that are missing between them, unless it 'may_have_gaps' because
+ * segments are dropped from its middle.  Not of what was damaged in one file and is whole in a
+ * newer one.
  */
 void ft_store_report_damages(const struct ft_store_candidate *candidates, size_t n,
-                             ft_log_damage_fn *fn, void *ctx);
+                             bool may_have_gaps, ft_log_damage_fn *fn, void *ctx);
 
 /*
  * Walks the whole blocks again: those before 'split' are counted into '*ret_kept', those at

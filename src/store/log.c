@@ -58,6 +58,37 @@ uint64_t ft_log_durable(struct ft_log *log)
     return durable;
 }
 
+struct newest {
+    struct ft_block_info info;
+    uint64_t position;
+};
+
+static void take_newest(void *ctx, const struct ft_block_info *info, uint64_t position, size_t size)
+{
+    struct newest *newest = ctx;
+    (void)size;
+    if (position > newest->position) {
+        *newest = (struct newest){*info, position};
+    }
+}
+
+ft_err ft_log_newest(struct ft_log *log, struct ft_block_info *ret_info)
+{
+    struct newest newest = {0};
+    for (size_t i = 1; newest.position == 0; i++) {
+        ft_mutex_lock(&log->lock);
+        struct ft_log_segment *segment =
+            i <= log->n_segments ? log->segments[log->n_segments - i] : NULL;
+        ft_mutex_unlock(&log->lock);
+        if (segment == NULL) {
+            return FT_E_NOT_FOUND;
+        }
+        log->home->each_block(log, segment, take_newest, &newest);
+    }
+    *ret_info = newest.info;
+    return FT_OK;
+}
+
 void ft_log_stats(struct ft_log *log, struct ft_log_stats *ret_stats)
 {
     ft_mutex_lock(&log->lock);
@@ -143,12 +174,16 @@ void ft_store_add_segment_locked(struct ft_log *log, struct ft_log_segment *segm
 
 struct ft_log_segment *ft_store_take_oldest_locked(struct ft_log *log)
 {
-    if (log->n_segments == 0) {
-        return NULL;
-    }
-    struct ft_log_segment *segment = log->segments[0];
+    return log->n_segments > 0 ? ft_store_take_locked(log, 0) : NULL;
+}
+
+struct ft_log_segment *ft_store_take_locked(struct ft_log *log, size_t index)
+{
+    assert(index < log->n_segments);
+    struct ft_log_segment *segment = log->segments[index];
     log->n_segments--;
-    memmove(log->segments, log->segments + 1, log->n_segments * sizeof(struct ft_log_segment *));
+    memmove(log->segments + index, log->segments + index + 1,
+            (log->n_segments - index) * sizeof(struct ft_log_segment *));
     log->bytes -= segment->bytes;
     if (log->head == segment) {
         log->head = NULL;
@@ -213,6 +248,18 @@ uint64_t ft_store_taken_locked(const struct ft_log *log)
     return least_locked(log, offsetof(struct ft_log_cursor, taken));
 }
 
+uint64_t ft_store_taken_by_any_locked(const struct ft_log *log)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
+        const struct ft_log_cursor *cursor = &log->cursors[i];
+        if (cursor->name[0] != '\0' && !cursor->is_volatile && cursor->taken > most) {
+            most = cursor->taken;
+        }
+    }
+    return most;
+}
+
 uint64_t ft_store_held_locked(const struct ft_log *log)
 {
     return least_locked(log, offsetof(struct ft_log_cursor, held));
@@ -226,7 +273,11 @@ void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t 
     log->counters.dropped_blocks += drop.n_blocks;
     log->counters.dropped_events += drop.n_events;
     ft_mutex_unlock(&log->lock);
-    log->home->discard(log, segment);
+    ft_err err = FT_OK;
+    if (log->options.on_dropped != NULL) {
+        err = log->options.on_dropped(log->options.on_drop_ctx, segment->first, segment->last);
+    }
+    log->home->discard(log, segment, err == FT_OK);
 }
 
 void ft_store_free_confirmed(struct ft_log *log)
@@ -245,7 +296,7 @@ void ft_store_free_confirmed(struct ft_log *log)
         if (segment == NULL) {
             return;
         }
-        log->home->discard(log, segment);
+        log->home->discard(log, segment, true);
     }
 }
 

@@ -34,6 +34,9 @@
 #define FT_LOG_READERS_MAX      16
 #define FT_LOG_READER_NAME_SIZE 32
 
+/* What a reader may keep with its confirmed position. */
+#define FT_LOG_NOTE_SIZE_MAX 64
+
 /* What is known of a block without looking into it. */
 struct ft_block_info {
     uint8_t agent_id[16];
@@ -66,6 +69,7 @@ enum ft_log_full {
  * appending thread.  It must not append to the same log.
  */
 typedef void ft_log_drop_fn(void *ctx, const struct ft_block_info *info, size_t size);
+typedef ft_err ft_log_dropped_fn(void *ctx, uint64_t first, uint64_t last);
 
 /* A part of a file that recovery gave up: told once per part, at open. */
 struct ft_log_damage {
@@ -82,12 +86,28 @@ struct ft_log_options {
     enum ft_log_full full;
     ft_log_drop_fn *on_drop; /* NULL: only counted. */
     void *on_drop_ctx;
-    /* Memory only.  The readers keep the blocks they have taken until they confirm them, so a block
-     * that all have taken is not lost when it is dropped here: it does not go through on_drop. */
+    /* The readers keep the blocks they have taken until they confirm them.  In memory a block that
+     * all have taken is not lost when it is dropped here, and does not go through on_drop.  On disk
+     * a segment with such a block is not dropped, but the oldest one behind it: after a restart the
+     * reader must find what it had sent and what was not acknowledged. */
     bool readers_hold;
+    /* Disk only.  Called, as on_drop is, between the last on_drop of a segment and its removal:
+     * whoever keeps account of losses makes it durable here.  'first' to 'last' are positions.  On
+     * an error the file stays and is found again at the next start. */
+    ft_log_dropped_fn *on_dropped;
+    /* Disk only.  Segments with no position outside of this range are removed at open: their loss
+     * was accounted for, and a crash came before their removal.  Both 0: none. */
+    uint64_t dropped_first;
+    uint64_t dropped_last;
     /* What is freed at once.  0: 4 MiB in memory, 64 MiB on disk; less where bytes_max is small
      * (a twentieth of it in memory, an eighth on disk), more for a block that is larger. */
     uint64_t segment_bytes;
+    /* Disk only: so many segments' space is kept in reserve, for when the file system is full, and
+     * no segment is larger than a 32nd of the file system. */
+    unsigned reserve_segments;
+    /* Disk only: while less than this share of the file system is free, the log does not grow: a
+     * new segment waits until as much is freed or dropped.  0: no such bound. */
+    double free_ratio_min;
 };
 
 FT_MUST_USE ft_err ft_log_memory_create(const struct ft_log_options *options,
@@ -124,6 +144,9 @@ FT_MUST_USE ft_err ft_log_sync(struct ft_log *log, uint64_t *ret_position);
 
 /* Positions of the oldest block kept and of the last appended; first > last when empty. */
 void ft_log_bounds(struct ft_log *log, uint64_t *ret_first, uint64_t *ret_last);
+/* The newest block kept.  On disk it reads that segment's headers: not while anything is appended.
+ * FT_E_NOT_FOUND when there is none. */
+FT_MUST_USE ft_err ft_log_newest(struct ft_log *log, struct ft_block_info *ret_info);
 /* The last durable position (disk) or the last (memory). */
 uint64_t ft_log_durable(struct ft_log *log);
 
@@ -140,7 +163,10 @@ struct ft_log_stats {
     uint64_t syncs;
     uint64_t sync_failures;
     uint64_t damaged_parts;
-    int64_t oldest_time_ns; /* ft_block_info.time_ns of the oldest block; 0 when empty. */
+    uint64_t space_refusals; /* Segments that were not added for want of disk space. */
+    bool space_low;          /* So the last time that one was wanted. */
+    uint64_t reserve_bytes;  /* Kept for a full disk. */
+    int64_t oldest_time_ns;  /* ft_block_info.time_ns of the oldest block; 0 when empty. */
 };
 void ft_log_stats(struct ft_log *log, struct ft_log_stats *ret_stats);
 
@@ -182,6 +208,20 @@ uint64_t ft_log_reader_position(struct ft_log_reader *reader);
  */
 FT_MUST_USE ft_err ft_log_reader_confirm(struct ft_log_reader *reader, uint64_t position);
 uint64_t ft_log_reader_confirmed(struct ft_log_reader *reader);
+
+/*
+ * The same, and keeps 'note' (FT_LOG_NOTE_SIZE_MAX bytes at most) with the position: after any
+ * restart both are of one call.  confirm() keeps the note that is there.
+ */
+FT_MUST_USE ft_err ft_log_reader_confirm_noted(struct ft_log_reader *reader, uint64_t position,
+                                               const void *note, size_t size);
+/* Copies the note; '*ret_size' is 0 when there is none. */
+void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_SIZE_MAX],
+                        size_t *ret_size);
+/* Blocks and events behind the confirmed position.  It may walk one segment: only while nothing is
+ * appended, confirmed or dropped. */
+void ft_log_reader_unconfirmed(struct ft_log_reader *reader, uint64_t *ret_blocks,
+                               uint64_t *ret_events);
 
 /*
  * Waits until a block behind the reader's cursor is there (durable, where asked for), the deadline

@@ -34,8 +34,11 @@ struct ft_log_cursor {
     bool open;
     bool is_volatile;
     uint64_t confirmed;
-    uint64_t taken; /* The last that was given out (memory). */
+    uint64_t taken; /* The last that was given out. */
     uint64_t held;  /* What this cursor lets go: confirmed, and durably so. */
+    /* Kept with 'confirmed'. */
+    size_t note_size;
+    uint8_t note[FT_LOG_NOTE_SIZE_MAX];
     void *home_own; /* The home's: the cursor's file. */
 };
 
@@ -73,16 +76,16 @@ struct ft_log_home {
     /* Calls 'fn' for each block of a segment that is off the list. */
     void (*each_block)(struct ft_log *log, struct ft_log_segment *segment, ft_store_block_fn *fn,
                        void *ctx);
-    /* Frees a segment that is off the list, and its memory or file. */
-    void (*discard)(struct ft_log *log, struct ft_log_segment *segment);
+    /* Frees a segment that is off the list, and its memory or, with 'remove', its file. */
+    void (*discard)(struct ft_log *log, struct ft_log_segment *segment, bool remove);
     /* A segment was taken off the list. */
     void (*taken_locked)(struct ft_log *log, const struct ft_log_segment *segment);
     /* Every reader has confirmed up to 'floor'. */
     void (*confirmed_locked)(struct ft_log *log, uint64_t floor);
     /* Makes a cursor new to the log survive a restart. */
     ft_err (*cursor_create)(struct ft_log *log, struct ft_log_cursor *cursor);
-    ft_err (*cursor_store)(struct ft_log *log, struct ft_log_cursor *cursor, uint64_t position,
-                           bool durable);
+    ft_err (*cursor_store)(struct ft_log *log, struct ft_log_cursor *cursor,
+                           const struct ft_store_cursor_record *record, bool durable);
     ft_err (*cursor_remove)(struct ft_log *log, struct ft_log_cursor *cursor);
     void (*reader_close)(struct ft_log_reader *reader);
     void (*destroy)(struct ft_log *log);
@@ -124,6 +127,9 @@ void ft_store_add_segment_locked(struct ft_log *log, struct ft_log_segment *segm
     FT_REQUIRES(log->lock);
 /* Takes the oldest segment off the list; NULL when there is none. */
 struct ft_log_segment *ft_store_take_oldest_locked(struct ft_log *log) FT_REQUIRES(log->lock);
+/* Takes any off the list. */
+struct ft_log_segment *ft_store_take_locked(struct ft_log *log, size_t index)
+    FT_REQUIRES(log->lock);
 /* Index of the first segment whose last block is at 'position' or behind it; n_segments: none. */
 size_t ft_store_find_segment_locked(const struct ft_log *log, uint64_t position)
     FT_REQUIRES(log->lock);
@@ -133,8 +139,10 @@ void ft_store_count_block_locked(struct ft_log *log, struct ft_log_segment *segm
                                  uint64_t bytes) FT_REQUIRES(log->lock);
 /* What every reader has confirmed; 0 while there is none. */
 uint64_t ft_store_confirmed_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
-/* What every reader has confirmed for good: after a restart it still knows. */
+/* What every reader has taken, and what any has. */
 uint64_t ft_store_taken_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
+uint64_t ft_store_taken_by_any_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
+/* What every reader has confirmed for good: after a restart it still knows. */
 uint64_t ft_store_held_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
 
 /* Reports the blocks of 'segment' behind 'floor' as dropped, and discards it. */

@@ -191,8 +191,9 @@ static void memory_each_block(struct ft_log *log, struct ft_log_segment *base,
     }
 }
 
-static void memory_discard(struct ft_log *log, struct ft_log_segment *base) FT_NO_TSA
+static void memory_discard(struct ft_log *log, struct ft_log_segment *base, bool remove) FT_NO_TSA
 {
+    (void)remove;
     struct memory_segment *segment = segment_of(base);
     ft_mutex_lock(&log->lock);
     segment->gone = true;
@@ -230,11 +231,11 @@ static ft_err memory_cursor_create(struct ft_log *log, struct ft_log_cursor *cur
 }
 
 static ft_err memory_cursor_store(struct ft_log *log, struct ft_log_cursor *cursor,
-                                  uint64_t position, bool durable)
+                                  const struct ft_store_cursor_record *record, bool durable)
 {
     (void)log;
     (void)cursor;
-    (void)position;
+    (void)record;
     (void)durable;
     return FT_OK;
 }

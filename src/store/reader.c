@@ -11,6 +11,8 @@
 static ft_err claim_cursor_locked(struct ft_log *log, const char *name, bool volatile_reader,
                                   struct ft_log_cursor **ret_cursor, bool *ret_is_new)
     FT_REQUIRES(log->lock);
+static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const void *note,
+                      size_t note_size);
 static void drop_cursor(struct ft_log *log, struct ft_log_cursor *cursor);
 static bool passes_segment_locked(const struct ft_log *log, uint64_t held, uint64_t position)
     FT_REQUIRES(log->lock);
@@ -89,14 +91,84 @@ uint64_t ft_log_reader_position(struct ft_log_reader *reader)
 
 ft_err ft_log_reader_confirm(struct ft_log_reader *reader, uint64_t position)
 {
+    return confirm(reader, position, NULL, 0);
+}
+
+ft_err ft_log_reader_confirm_noted(struct ft_log_reader *reader, uint64_t position,
+                                   const void *note, size_t size)
+{
+    assert(size <= FT_LOG_NOTE_SIZE_MAX);
+    return confirm(reader, position, note, size);
+}
+
+void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_SIZE_MAX],
+                        size_t *ret_size)
+{
+    ft_mutex_lock(&reader->log->lock);
+    memcpy(note, reader->cursor->note, reader->cursor->note_size);
+    *ret_size = reader->cursor->note_size;
+    ft_mutex_unlock(&reader->log->lock);
+}
+
+struct behind {
+    uint64_t position;
+    uint64_t n_blocks;
+    uint64_t n_events;
+};
+
+static void count_behind(void *ctx, const struct ft_block_info *info, uint64_t position,
+                         size_t size)
+{
+    struct behind *behind = ctx;
+    (void)size;
+    if (position > behind->position) {
+        behind->n_blocks++;
+        behind->n_events += info->n_events;
+    }
+}
+
+void ft_log_reader_unconfirmed(struct ft_log_reader *reader, uint64_t *ret_blocks,
+                               uint64_t *ret_events)
+{
+    struct ft_log *log = reader->log;
+    struct ft_log_segment *partly = NULL;
+    ft_mutex_lock(&log->lock);
+    struct behind behind = {.position = reader->cursor->confirmed};
+    for (size_t i = 0; i < log->n_segments; i++) {
+        struct ft_log_segment *segment = log->segments[i];
+        if (segment->first > behind.position) {
+            behind.n_blocks += segment->n_blocks;
+            behind.n_events += segment->n_events;
+        } else if (segment->last > behind.position) {
+            partly = segment;
+        }
+    }
+    ft_mutex_unlock(&log->lock);
+    if (partly != NULL) {
+        log->home->each_block(log, partly, count_behind, &behind);
+    }
+    *ret_blocks = behind.n_blocks;
+    *ret_events = behind.n_events;
+}
+
+static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const void *note,
+                      size_t note_size)
+{
     struct ft_log *log = reader->log;
     struct ft_log_cursor *cursor = reader->cursor;
+    struct ft_store_cursor_record record = {.confirmed = position};
     ft_mutex_lock(&log->lock);
     bool possible = position < log->next_position;
     bool forward = possible && position > cursor->confirmed;
     bool durable = false;
     if (forward) {
         cursor->confirmed = position;
+        if (note != NULL) {
+            memcpy(cursor->note, note, note_size);
+            cursor->note_size = note_size;
+        }
+        memcpy(record.note, cursor->note, cursor->note_size);
+        record.note_size = cursor->note_size;
         /* Only what frees a segment is worth a sync: the file must not go before the cursor. */
         durable = passes_segment_locked(log, cursor->held, position);
     }
@@ -104,7 +176,7 @@ ft_err ft_log_reader_confirm(struct ft_log_reader *reader, uint64_t position)
     if (!forward || cursor->is_volatile) {
         return possible ? FT_OK : FT_E_RANGE;
     }
-    ft_err err = log->home->cursor_store(log, cursor, position, durable);
+    ft_err err = log->home->cursor_store(log, cursor, &record, durable);
     /*
      * On a full disk a place that cannot be written must not keep the segments that fill it.  If
      * the power fails then, the reader goes on from the oldest block that is left: what it had
@@ -232,6 +304,7 @@ static ft_err claim_cursor_locked(struct ft_log *log, const char *name, bool vol
         uint64_t first = log->n_segments > 0 ? log->segments[0]->first : log->next_position;
         cursor->is_volatile = volatile_reader;
         cursor->confirmed = first - 1;
+        cursor->taken = first - 1;
         cursor->held = first - 1;
     }
     cursor->open = true;

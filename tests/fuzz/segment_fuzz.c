@@ -102,7 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (cut < size) {
         put_segment(disk, "seg-0000000000000002", data + cut, size - cut, data[0] % 2 == 1);
     }
-    size_t cursor_size = size - 1 < FT_STORE_CURSOR_SIZE ? size - 1 : FT_STORE_CURSOR_SIZE;
+    size_t cursor_size = 2 * ft_store_cursor_kind.slot_bytes;
+    cursor_size = size - 1 < cursor_size ? size - 1 : cursor_size;
     ft_fault_disk_put(disk, "cursor-r", data + size - cursor_size, cursor_size);
 
     struct ft_log_options options = {.bytes_max = 64 << 20, .full = FT_LOG_DROP_OLDEST};

@@ -59,11 +59,12 @@ TEST(every_bit_of_a_block_is_guarded)
     CHECK(!ft_store_decode_block_header(frame, &other, &again));
 }
 
-TEST(segment_header_trailer_and_slot_are_as_documented)
+TEST(segment_header_trailer_and_cursor_are_as_documented)
 {
     struct ft_store_segment_header header = {
         .number = 5, .salt = 0xfedcba9876543210, .first = 100, .previous = 98, .first_time_ns = -1};
-    uint8_t bytes[FT_STORE_SEGMENT_HEADER_SIZE + FT_STORE_TRAILER_SIZE + FT_STORE_SLOT_SIZE];
+    enum { CURSOR_SIZE = FT_SLOT_HEADER_SIZE + 8 + 3 };
+    uint8_t bytes[FT_STORE_SEGMENT_HEADER_SIZE + FT_STORE_TRAILER_SIZE + CURSOR_SIZE];
     ft_store_encode_segment_header(&header, bytes);
     struct ft_store_trailer trailer = {.salt = 0xfedcba9876543210,
                                        .number = 5,
@@ -76,14 +77,21 @@ TEST(segment_header_trailer_and_slot_are_as_documented)
                                        .previous = 98};
     uint8_t *second = bytes + FT_STORE_SEGMENT_HEADER_SIZE;
     ft_store_encode_trailer(&trailer, second);
-    struct ft_store_slot slot = {.generation = 12, .confirmed = 34};
+    struct ft_store_cursor_record place = {
+        .confirmed = 34, .note_size = 3, .note = {'a', 'b', 'c'}};
+    uint8_t record[FT_STORE_CURSOR_SIZE_MAX];
+    size_t record_size;
+    ft_store_encode_cursor(&place, record, &record_size);
+    CHECK_INT(record_size, 11);
     uint8_t *third = second + FT_STORE_TRAILER_SIZE;
-    ft_store_encode_slot(&slot, third);
+    ft_slot_encode(&ft_store_cursor_kind, 12, record, record_size, third);
     CHECK_GOLDEN("store/segment_parts.bin", bytes, sizeof bytes);
 
     struct ft_store_segment_header header_again;
     struct ft_store_trailer trailer_again;
-    struct ft_store_slot slot_again;
+    struct ft_store_cursor_record place_again;
+    uint64_t generation;
+    const uint8_t *record_again;
     uint32_t version;
     CHECK(ft_store_decode_segment_header(bytes, &header_again, &version));
     CHECK_INT(version, 1);
@@ -93,13 +101,18 @@ TEST(segment_header_trailer_and_slot_are_as_documented)
     CHECK(ft_store_decode_trailer(second, &trailer_again));
     CHECK_INT(trailer_again.n_events, 500);
     CHECK_INT(trailer_again.offset, 7000);
-    CHECK(ft_store_decode_slot(third, &slot_again));
-    CHECK_INT(slot_again.confirmed, 34);
+    CHECK(ft_slot_decode(&ft_store_cursor_kind, third, CURSOR_SIZE, &generation, &record_again,
+                         &record_size));
+    CHECK_INT(generation, 12);
+    CHECK(ft_store_decode_cursor(record_again, record_size, &place_again));
+    CHECK_INT(place_again.confirmed, 34);
+    CHECK_BYTES(place_again.note, place_again.note_size, "abc", 3);
     for (size_t bit = 0; bit < sizeof bytes * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1U << (bit % 8));
         bool whole = ft_store_decode_segment_header(bytes, &header_again, &version) &&
                      ft_store_decode_trailer(second, &trailer_again) &&
-                     ft_store_decode_slot(third, &slot_again);
+                     ft_slot_decode(&ft_store_cursor_kind, third, CURSOR_SIZE, &generation,
+                                    &record_again, &record_size);
         CHECK(!whole);
         bytes[bit / 8] ^= (uint8_t)(1U << (bit % 8));
     }

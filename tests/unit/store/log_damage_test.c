@@ -349,7 +349,7 @@ TEST(a_damaged_cursor_repeats_and_never_skips)
         struct ft_disk *copy = ft_fault_disk_clone(disk);
         uint8_t *content = ft_fault_disk_content(copy, "cursor-sink", &size);
         content[i] ^= 4;
-        content[(i + FT_STORE_SLOT_OFFSET) % size] ^= 4;
+        content[(i + ft_store_cursor_kind.slot_bytes) % size] ^= 4;
         damages = (struct damages){0};
         log = open_log(copy, &damages);
         CHECK_OK(ft_log_reader_open(log, "sink", false, &reader));
@@ -360,7 +360,7 @@ TEST(a_damaged_cursor_repeats_and_never_skips)
         ft_log_destroy(log);
         ft_disk_destroy(copy);
     }
-    CHECK_INT(n_reset, 2 * FT_STORE_SLOT_SIZE);
+    CHECK_INT(n_reset, 2 * (FT_SLOT_HEADER_SIZE + 8));
     ft_disk_destroy(disk);
 }
 
