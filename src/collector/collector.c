@@ -32,6 +32,7 @@ static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err keep_epoch(void *ctx, const struct ft_uuid *store_epoch);
 static ft_err start_threads(struct ft_collector *collector);
 static ft_err listen_for_agents(struct ft_collector *collector, struct ft_diag *diag);
 static void main_loop(struct ft_collector *collector);
@@ -87,7 +88,7 @@ void ft_collector_get_view(struct ft_collector *collector, struct ft_collector_v
     uint64_t file_bytes = collector->store_file_bytes;
     ft_mutex_unlock(&collector->lock);
     *ret_view = (struct ft_collector_view){.host_name = collector->host.hostname,
-                                           .collector_id = collector->collector_id,
+                                           .collector_id = collector->identity.collector_id,
                                            .started_ns = collector->started_ns,
                                            .now_ns = ft_clock_real_ns(collector->clock),
                                            .ingest_listen = collector->ingest_listen,
@@ -131,16 +132,8 @@ static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag)
     if (err != FT_OK) {
         return ft_diag_set(diag, err, NULL, 0, 0, "%s: %s", log_dir, ft_err_text(err));
     }
-    err = ft_identity_load(collector->disk, "collector-id", ft_random_system(),
-                           &collector->collector_id);
-    if (err == FT_OK) {
-        err =
-            ft_identity_load(collector->log_disk, "log-id", ft_random_system(), &collector->log_id);
-    }
-    if (err != FT_OK) {
-        return ft_diag_set(diag, err, NULL, 0, 0, "%s: the collector's identity: %s", dir,
-                           ft_err_text(err));
-    }
+    FT_TRY(ft_identity_open(collector->disk, collector->log_disk, ft_random_system(),
+                            &collector->identity, diag));
     struct ft_log_options log = {.bytes_max = collector->options.log.bytes_max,
                                  .segment_bytes = collector->options.log.segment_bytes,
                                  .full = FT_LOG_REFUSE};
@@ -170,7 +163,7 @@ static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
                                        .batch_interval_ns = options->duckdb.batch_interval,
                                        .clock = collector->clock,
                                        .log = collector->log,
-                                       .log_id = collector->log_id,
+                                       .log_id = collector->identity.log_id,
                                        .sink = collector->sink,
                                        .instances = collector->instances,
                                        .on_row = ft_site_on_row,
@@ -187,8 +180,12 @@ static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag)
     (void)diag;
     const struct ft_collector_options *options = &collector->options;
     struct ft_ingest_options ingest = {
-        .collector_id = collector->collector_id,
-        .store_epoch = collector->log_id,
+        .collector_id = collector->identity.collector_id,
+        .store_epoch = collector->identity.store_epoch,
+        .signer = collector->identity.signer,
+        .random = ft_random_system(),
+        .keep_epoch = keep_epoch,
+        .keep_epoch_ctx = collector,
         .version = FT_VERSION,
         .queue_bytes_max = options->ingest.queue_bytes_max,
         .window_bytes = options->ingest.window_bytes,
@@ -200,6 +197,12 @@ static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag)
         .peer_ops = &ft_service_peer_ops};
     FT_TRY(ft_ingest_create(&ingest, &collector->ingest));
     return ft_service_create(collector->tokens, collector->ingest, &collector->service);
+}
+
+static ft_err keep_epoch(void *ctx, const struct ft_uuid *store_epoch)
+{
+    struct ft_collector *collector = ctx;
+    return ft_identity_replace(collector->log_disk, FT_IDENTITY_EPOCH, store_epoch);
 }
 
 static ft_err start_threads(struct ft_collector *collector)
@@ -351,6 +354,7 @@ static void stop_all(struct ft_collector *collector)
     ft_log_destroy(collector->log);
     ft_disk_destroy(collector->log_disk);
     ft_disk_destroy(collector->disk);
+    ft_identity_close(&collector->identity);
     ft_instances_destroy(collector->instances);
     ft_token_store_destroy(collector->tokens);
     ft_metrics_destroy(collector->metrics);

@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "collector/api.h"
 #include "collector/collector.h"
+#include "collector/identity.h"
 #include "collector/ingest.h"
 #include "collector/service.h"
 #include "collector/sinker.h"
@@ -31,8 +32,7 @@ struct ft_collector {
     int signal_fd;
     int64_t started_ns;
     struct ft_host host;
-    struct ft_uuid collector_id;
-    struct ft_uuid log_id;
+    struct ft_identity identity;
     char ingest_listen[128];
     struct ft_metrics *metrics;
     struct ft_token_store *tokens;

@@ -32,6 +32,7 @@ ft_err ft_ingest_commit(struct ft_ingest *ingest, int64_t deadline_mono_ns)
         ft_ingest_session_unref(session);
         item = next;
     }
+    ft_ingest_keep_epoch(ingest);
     if (ingest->unsynced) {
         FT_TRY(sync_log(ingest));
     }
@@ -209,6 +210,12 @@ static void send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session
     }
     struct ft_response response = {.kind = FT_RESPONSE_ACK, .ack = session->ack};
     session->ack.n_rejected = 0;
+    response.ack.has_store_epoch = true;
+    response.ack.store_epoch = session->store_epoch;
+    if (!ft_ingest_sign(session, response.ack.durable_seq, &response.ack, &response.ack.receipt)) {
+        fail_session(session, "out of memory");
+        return;
+    }
     struct ft_buf buf;
     ft_buf_init(&buf, 0);
     if (ft_response_encode(&response, &buf) == FT_OK) {

@@ -11,6 +11,7 @@
 #include "wire/batch_reader.h"
 
 static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hello *hello);
+static bool send_welcome(struct ft_ingest_session *session, uint64_t durable_seq);
 static void register_session(struct ft_ingest_session *session);
 static bool on_batch(struct ft_ingest_session *session, struct ft_request *request);
 static bool reject_batch(struct ft_ingest_session *session, const struct ft_request *request,
@@ -26,6 +27,9 @@ ft_err ft_ingest_create(const struct ft_ingest_options *options, struct ft_inges
     }
     ingest->options = *options;
     ft_mutex_init(&ingest->lock);
+    ft_mutex_lock(&ingest->lock);
+    ingest->store_epoch = options->store_epoch;
+    ft_mutex_unlock(&ingest->lock);
     ft_commit_queue_init(&ingest->queue, options->queue_bytes_max);
     *ret_ingest = ingest;
     return FT_OK;
@@ -186,21 +190,40 @@ static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hell
     }
     ingest->stats.hellos++;
     session->key = (struct ft_instance_key){hello->agent_id, hello->instance_id};
+    memcpy(session->challenge, hello->challenge, sizeof session->challenge);
     register_session(session);
     struct hello_context context = {session, hello, 0};
     if (ft_instances_with(options->instances, &session->key, take_hello, &context) != FT_OK) {
         return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "too many agents");
     }
+    if (hello->has_witness) {
+        ft_ingest_take_witness(session, hello, context.durable_seq);
+    }
+    ft_ingest_epoch(ingest, &session->store_epoch);
+    return send_welcome(session, context.durable_seq);
+}
+
+static bool send_welcome(struct ft_ingest_session *session, uint64_t durable_seq)
+{
+    const struct ft_ingest_options *options = &session->ingest->options;
     struct ft_response welcome = {.kind = FT_RESPONSE_WELCOME,
                                   .welcome = {.collector_id = options->collector_id,
-                                              .store_epoch = options->store_epoch,
-                                              .durable_seq = context.durable_seq,
+                                              .store_epoch = session->store_epoch,
+                                              .durable_seq = durable_seq,
                                               .window_bytes = options->window_bytes,
                                               .message_bytes_max = options->message_bytes_max,
                                               .status_interval_ms = options->status_interval_ms,
                                               .time_ns = ft_clock_real_ns(options->clock)}};
     (void)snprintf(welcome.welcome.collector_version, sizeof welcome.welcome.collector_version,
                    "%s", options->version);
+    if (options->signer != NULL) {
+        welcome.welcome.has_receipt_key = true;
+        memcpy(welcome.welcome.receipt_key, ft_receipt_signer_key(options->signer),
+               sizeof welcome.welcome.receipt_key);
+    }
+    if (!ft_ingest_sign(session, durable_seq, NULL, &welcome.welcome.receipt)) {
+        return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
+    }
     struct ft_buf buf;
     ft_buf_init(&buf, 0);
     if (ft_response_encode(&welcome, &buf) == FT_OK) {

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "auth/receipt.h"
 #include "auth/token_set.h"
 #include "base/clock.h"
 #include "collector/instances.h"
@@ -52,6 +53,13 @@ struct ft_ingest_peer_ops {
 struct ft_ingest_options {
     struct ft_uuid collector_id;
     struct ft_uuid store_epoch;
+    /* Signs what is said to be durable (auth/receipt.h); NULL: receipts are not in use. */
+    const struct ft_receipt_signer *signer;
+    /* For the next store epoch, when a receipt proves that the store was set back. */
+    struct ft_random *random;
+    /* Keeps that epoch; called in the commit thread, again after a failure.  May be NULL. */
+    ft_err (*keep_epoch)(void *ctx, const struct ft_uuid *store_epoch);
+    void *keep_epoch_ctx;
     const char *version;
     uint64_t queue_bytes_max;
     uint64_t window_bytes; /* What Welcome grants. */
@@ -77,6 +85,8 @@ struct ft_ingest_stats {
     _Atomic uint64_t appended_events;
     _Atomic uint64_t durable_events;
     _Atomic uint64_t acks;
+    _Atomic uint64_t receipts;
+    _Atomic uint64_t set_backs; /* Receipts of ours for more than the store has. */
     _Atomic uint64_t syncs;
     _Atomic uint64_t sync_failures;
     _Atomic uint64_t append_failures;
@@ -109,6 +119,9 @@ void ft_ingest_session_close(struct ft_ingest_session *session);
 FT_MUST_USE ft_err ft_ingest_commit(struct ft_ingest *ingest, int64_t deadline_mono_ns);
 /* Ends a wait in commit.  Thread: any. */
 void ft_ingest_wake(struct ft_ingest *ingest);
+
+/* The present store epoch.  Thread: any. */
+void ft_ingest_epoch(struct ft_ingest *ingest, struct ft_uuid *ret_epoch);
 
 /* Thread: any. */
 const struct ft_ingest_stats *ft_ingest_stats(const struct ft_ingest *ingest);

@@ -16,7 +16,10 @@ struct ft_ingest_session {
     /* The session's thread. */
     bool greeted;
     bool closed;
-    struct ft_instance_key key; /* Unchanged once greeted. */
+    /* Unchanged once greeted. */
+    struct ft_instance_key key;
+    struct ft_uuid store_epoch; /* All that is said on this stream is said of it. */
+    uint8_t challenge[FT_RECEIPT_ID_SIZE];
     /* Guarded by the ingest's lock. */
     struct ft_ingest_session *next;
     _Atomic bool superseded;
@@ -38,10 +41,24 @@ struct ft_ingest {
     struct ft_ingest_stats stats;
     struct ft_mutex lock;
     struct ft_ingest_session *sessions FT_GUARDED;
+    struct ft_uuid store_epoch FT_GUARDED;
+    bool epoch_is_new FT_GUARDED; /* Not kept yet. */
     /* The commit thread. */
     struct ft_ingest_session *due; /* Sessions that get an ack after the next good sync. */
     bool unsynced;
 };
+
+/*
+ * The receipt for what is durable of the session's instance, with the digest of the rejected
+ * ranges (NULL: none).  Without a signer there is none; false when it could not be made.
+ */
+bool ft_ingest_sign(struct ft_ingest_session *session, uint64_t durable_seq,
+                    const struct ft_msg_ack *ack, struct ft_msg_signature *ret_receipt);
+/* Takes a receipt that the agent has: it may prove that the store was set back. */
+void ft_ingest_take_witness(struct ft_ingest_session *session, const struct ft_msg_hello *hello,
+                            uint64_t durable_seq);
+/* Keeps a new epoch, if there is one.  The commit thread. */
+void ft_ingest_keep_epoch(struct ft_ingest *ingest);
 
 void ft_ingest_session_ref(struct ft_ingest_session *session);
 void ft_ingest_session_unref(struct ft_ingest_session *session);
