@@ -187,15 +187,19 @@ class Namespace:
         self.processes.append(process)
         return process
 
+    def enter(self):
+        """Moves the calling thread into the namespace, for good."""
+        with open(self.path, "rb") as ns_file:
+            if _libc.setns(ns_file.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+
     def call(self, fn):
         """Runs fn() in a thread that is inside the namespace; sockets made there stay in it."""
         result = []
 
         def inside():
             try:
-                with open(self.path, "rb") as ns_file:
-                    if _libc.setns(ns_file.fileno(), CLONE_NEWNET) != 0:
-                        raise OSError(ctypes.get_errno(), "setns")
+                self.enter()
                 result.append((fn(), None))
             except BaseException as error:  # handed to the caller's thread
                 result.append((None, error))

@@ -134,6 +134,21 @@ def merge(base, more):
     return base
 
 
+def make_certificates(tmp):
+    """Two authorities, and a certificate of the first for 127.0.0.1."""
+    for name in ("good-ca", "other-ca"):
+        run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", tmp / f"{name}.key", "-out",
+             tmp / f"{name}.pem"])
+    run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+         "/CN=collector", "-keyout", tmp / "server.key", "-out", tmp / "server.csr"])
+    (tmp / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+    run(["openssl", "x509", "-req", "-in", tmp / "server.csr", "-CA", tmp / "good-ca.pem", "-CAkey",
+         tmp / "good-ca.key", "-CAcreateserial", "-days", "2", "-extfile", tmp / "san", "-out",
+         tmp / "server.pem"])
+    (tmp / "server.key").chmod(0o600)
+
+
 class Stack:
     """An agent and a collector.  By default both in one namespace, over its loopback."""
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from lab import run, wait_until
+from lab import wait_until
 from oracle import generate
-from programs import BIN, STREAM_PORT, Stack
+from programs import BIN, STREAM_PORT, Stack, make_certificates
 
 PROGRAMS = ("flowtraild", "flowtrail-collector")
 FOREIGN = pathlib.Path(__file__).with_name("foreign_client.py")
@@ -93,21 +93,6 @@ def test_wrong_token_then_the_right_one(host):
     wait_until(lambda: stack.get("/api/v1/agents", raw=True)[1].count(stack.agent_id), 90,
                "the agent to be let in")
     assert len([e for e in traffic_and_finish(host, stack, 50) if e.type == 3]) == 100
-
-
-def make_certificates(tmp):
-    """Two authorities, and a certificate of the first for 127.0.0.1."""
-    for name in ("good-ca", "other-ca"):
-        run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-             "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", tmp / f"{name}.key", "-out",
-             tmp / f"{name}.pem"])
-    run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
-         "/CN=collector", "-keyout", tmp / "server.key", "-out", tmp / "server.csr"])
-    (tmp / "san").write_text("subjectAltName=IP:127.0.0.1\n")
-    run(["openssl", "x509", "-req", "-in", tmp / "server.csr", "-CA", tmp / "good-ca.pem", "-CAkey",
-         tmp / "good-ca.key", "-CAcreateserial", "-days", "2", "-extfile", tmp / "san", "-out",
-         tmp / "server.pem"])
-    (tmp / "server.key").chmod(0o600)
 
 
 @pytest.mark.parametrize("authority", ("good-ca", "other-ca"))
