@@ -624,6 +624,14 @@ void ft_fault_disk_stop_at(struct ft_disk *base, uint64_t nth)
     ft_mutex_unlock(&disk->lock);
 }
 
+void ft_fault_disk_stop_now(struct ft_disk *base)
+{
+    struct fault_disk *disk = disk_of(base);
+    ft_mutex_lock(&disk->lock);
+    disk->stopped = true;
+    ft_mutex_unlock(&disk->lock);
+}
+
 bool ft_fault_disk_stopped(struct ft_disk *base)
 {
     struct fault_disk *disk = disk_of(base);

@@ -62,6 +62,8 @@ void ft_fault_disk_set_capacity(struct ft_disk *disk, uint64_t bytes);
  * middle.  That call and all later ones fail with -EIO until ft_fault_disk_restart.
  */
 void ft_fault_disk_stop_at(struct ft_disk *disk, uint64_t nth);
+/* It fails now. */
+void ft_fault_disk_stop_now(struct ft_disk *disk);
 bool ft_fault_disk_stopped(struct ft_disk *disk);
 /* Calls so far that change anything. */
 uint64_t ft_fault_disk_changes(struct ft_disk *disk);

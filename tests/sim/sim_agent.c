@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim_agent.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+
+/* The export thread sees a new block after this. */
+#define WAKE_NS_MAX (2 * FT_NS_PER_MS)
+/* Steps of the exporter at one moment. */
+#define SPIN_MAX 10000
+
+static void boot(void *self);
+static void work(void *self);
+static void deliver(void *self);
+static void stop(struct sim_agent *agent);
+static void take_event(struct sim_agent *agent);
+static void on_event(void *ctx, const struct ft_event *event);
+static void on_drop(void *ctx, const struct ft_block_info *info, size_t size);
+static void on_block(void *ctx);
+static uint64_t host_next_seq(void *ctx);
+static void host_fill_status(void *ctx, struct ft_msg_status *status);
+static void host_on_acked(void *ctx, uint64_t first_seq, uint64_t last_seq, int64_t sealed_ns);
+static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason);
+static void host_on_state(void *ctx, enum ft_link_state state, const char *text);
+
+static void must(ft_err err)
+{
+    if (err != FT_OK) {
+        abort();
+    }
+}
+
+void sim_agents_begin(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->plan.n_agents; i++) {
+        struct sim_agent *agent = &sim->agents[i];
+        *agent = (struct sim_agent){.sim = sim,
+                                    .index = i,
+                                    .plan = &sim->plan.agents[i],
+                                    .n_left = sim->plan.agents[i].n_events,
+                                    .next_event_ns = sim->now_ns};
+        ft_uuid_make_random(&sim->program_random.base, &agent->agent_id);
+        sim_add_node(sim, &agent->work, "agent", work, agent);
+        sim_add_node(sim, &agent->deliver, "exporter", deliver, agent);
+        sim_add_node(sim, &agent->boot, "agent start", boot, agent);
+        sim_wake(&agent->boot, sim->now_ns);
+    }
+}
+
+void sim_agents_end(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->plan.n_agents; i++) {
+        struct sim_agent *agent = &sim->agents[i];
+        stop(agent);
+        sim_stream_drop(&agent->stream, true);
+        free(agent->stream.taken);
+        ft_disk_destroy(agent->disk);
+    }
+}
+
+void sim_agent_burst(struct sim_agent *agent, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        take_event(agent);
+    }
+    sim_wake(&agent->work, agent->sim->now_ns);
+}
+
+static ft_err open_log(struct sim_agent *agent)
+{
+    struct ft_log_options options = {.bytes_max = agent->plan->log_bytes_max,
+                                     .full = FT_LOG_DROP_OLDEST,
+                                     .on_drop = on_drop,
+                                     .on_drop_ctx = agent,
+                                     .readers_hold = true,
+                                     .segment_bytes = 4096};
+    if (agent->disk == NULL) {
+        return ft_log_memory_create(&options, &agent->log);
+    }
+    return ft_log_disk_open(agent->disk, &options, NULL, NULL, &agent->log);
+}
+
+static ft_err open_exporter(struct sim_agent *agent)
+{
+    struct sim *sim = agent->sim;
+    sim_stream_init(&agent->stream, agent);
+    struct ft_exporter_options options = {.link = ft_link_options_default,
+                                          .window_bytes = agent->plan->window_bytes,
+                                          .agent_id = agent->agent_id,
+                                          .instance_id = agent->instance->key.instance_id,
+                                          .started_ns = ft_clock_real_ns(&sim->clock),
+                                          .host_name = "sim",
+                                          .agent_version = "0",
+                                          .kernel_release = "0",
+                                          .clock = &sim->clock,
+                                          .random = &sim->program_random.base,
+                                          .stream = &agent->stream.base,
+                                          .log = agent->log,
+                                          .host = {.ctx = agent,
+                                                   .next_seq = host_next_seq,
+                                                   .fill_status = host_fill_status,
+                                                   .on_acked = host_on_acked,
+                                                   .on_rejected = host_on_rejected,
+                                                   .on_state = host_on_state}};
+    options.link.backoff_max_ns = agent->plan->backoff_max_ns;
+    return ft_exporter_create(&options, &agent->exporter);
+}
+
+/* A new instance each time: its log begins anew. */
+static void boot(void *self)
+{
+    struct sim_agent *agent = self;
+    struct sim *sim = agent->sim;
+    if (agent->up) {
+        return;
+    }
+    struct ft_uuid instance_id;
+    ft_uuid_make_random(&sim->program_random.base, &instance_id);
+    if (sim->plan.same_instance_id) {
+        /* What is random in production may still be the same: in a copied machine. */
+        memset(&instance_id, 0x11, sizeof instance_id);
+        instance_id.bytes[0] = (uint8_t)agent->life;
+    }
+    if (agent->plan->on_disk) {
+        ft_disk_destroy(agent->disk);
+        agent->disk = ft_fault_disk_create(ft_random_u64(&sim->plan_random.base));
+    }
+    agent->life++;
+    agent->up = true;
+    agent->instance = sim_oracle_add(sim, agent->index, &agent->agent_id, &instance_id);
+    struct ft_pipeline_options options = {.agent_id = agent->agent_id,
+                                          .instance_id = instance_id,
+                                          .block_events_max = agent->plan->block_events_max,
+                                          .block_bytes_max = 64 << 10,
+                                          .flush_interval_ns = agent->plan->flush_interval_ns,
+                                          .clock = &sim->clock,
+                                          .on_event = on_event,
+                                          .on_event_ctx = agent};
+    must(ft_pipeline_create(&options, &agent->pipeline));
+    must(open_log(agent));
+    ft_pipeline_set_log(agent->pipeline, agent->log);
+    must(open_exporter(agent));
+    ft_log_set_listener(agent->log, on_block, agent);
+    ft_exporter_enable(agent->exporter);
+    SIM_TRACE(sim, "agent %u starts, life %u, log %s", agent->index, agent->life,
+              agent->disk != NULL ? "on disk" : "in memory");
+    agent->sync_ns = sim->now_ns;
+    sim_wake(&agent->work, sim->now_ns);
+    sim_wake(&agent->deliver, sim->now_ns);
+}
+
+static void stop(struct sim_agent *agent)
+{
+    if (agent->exporter != NULL) {
+        ft_exporter_destroy(agent->exporter);
+        agent->exporter = NULL;
+    }
+    if (agent->log != NULL) {
+        ft_log_destroy(agent->log);
+        agent->log = NULL;
+    }
+    if (agent->pipeline != NULL) {
+        ft_pipeline_destroy(agent->pipeline);
+        agent->pipeline = NULL;
+    }
+    agent->up = false;
+}
+
+static void work(void *self)
+{
+    struct sim_agent *agent = self;
+    struct sim *sim = agent->sim;
+    if (!agent->up) {
+        return;
+    }
+    while (agent->n_left > 0 && agent->next_event_ns <= sim->now_ns) {
+        agent->n_left--;
+        take_event(agent);
+        agent->next_event_ns += sim_between(&sim->time_random, 0, 2 * agent->plan->gap_ns);
+        if (agent->plan->burst_one_in != 0 &&
+            sim_one_in(&sim->time_random, agent->plan->burst_one_in)) {
+            uint64_t n = sim_below(&sim->time_random, agent->plan->burst_max);
+            for (n = n < agent->n_left ? n : agent->n_left; n > 0; n--) {
+                agent->n_left--;
+                take_event(agent);
+            }
+        }
+    }
+    ft_pipeline_tick(agent->pipeline);
+    if (agent->disk != NULL && sim->now_ns >= agent->sync_ns) {
+        uint64_t position;
+        ft_err_ignore(ft_log_sync(agent->log, &position), "the next sync tries again");
+        agent->sync_ns = sim->now_ns + agent->plan->sync_interval_ns;
+    }
+    int64_t due_ns = ft_pipeline_deadline(agent->pipeline);
+    if (agent->n_left > 0 && agent->next_event_ns < due_ns) {
+        due_ns = agent->next_event_ns;
+    }
+    /* Notes of the exporter are taken at a tick. */
+    int64_t tick_ns = sim->now_ns + 250 * FT_NS_PER_MS;
+    sim_wake(&agent->work, due_ns < tick_ns ? due_ns : tick_ns);
+}
+
+static void deliver(void *self)
+{
+    struct sim_agent *agent = self;
+    struct sim *sim = agent->sim;
+    if (!agent->up) {
+        return;
+    }
+    for (unsigned spin = 0; agent->up; spin++) {
+        ft_exporter_step(agent->exporter, sim->now_ns + FT_NS_PER_S);
+        if (agent->stream.idle && agent->stream.deadline_ns > sim->now_ns) {
+            sim_wake(&agent->deliver, agent->stream.deadline_ns);
+            sim_wake(&agent->deliver, sim_stream_next_ns(&agent->stream));
+            return;
+        }
+        if (spin == SPIN_MAX) {
+            sim_broken(sim, "the exporter of agent %u spins", agent->index);
+            return;
+        }
+    }
+}
+
+bool sim_agent_is_drained(struct sim_agent *agent)
+{
+    return agent->n_left == 0 && ft_pipeline_stats(agent->pipeline)->open_events == 0 &&
+           ft_exporter_is_drained(agent->exporter);
+}
+
+/* Simple on purpose: what a batch does to every field is tested with the wire format. */
+static void make_event(struct sim_agent *agent, struct ft_event *event)
+{
+    struct ft_random_seeded *random = &agent->sim->event_random;
+    uint64_t bits = ft_random_u64(&random->base);
+    *event = (struct ft_event){.time_ns = ft_clock_real_ns(&agent->sim->clock),
+                               .fields = FT_FIELD_FLOW | FT_FIELD_TUPLE | FT_FIELD_PORTS |
+                                         FT_FIELD_COUNTERS,
+                               .type = (bits & 1) != 0 ? FT_EVENT_START : FT_EVENT_END,
+                               .direction = FT_DIR_EGRESS,
+                               .protocol = FT_PROTO_TCP,
+                               .src = {{192, 0, 2, 1}},
+                               .dst = {{198, 51, 100, (uint8_t)(bits >> 8)}},
+                               .src_port = (uint16_t)(bits >> 16),
+                               .dst_port = 443,
+                               .ct_id = (uint32_t)(bits >> 32),
+                               .rx_packets = bits >> 60,
+                               .rx_bytes = bits >> 48,
+                               .tx_packets = 1,
+                               .tx_bytes = bits >> 40};
+    event->start_ns = event->time_ns - (int64_t)(bits >> 44);
+    if ((bits & 6) == 0) {
+        event->fields |= FT_FIELD_RULE;
+        event->rule_id = (bits & 8) != 0 ? "allow" : "a-longer-name-of-a-rule";
+    }
+}
+
+static void take_event(struct sim_agent *agent)
+{
+    struct ft_event event;
+    make_event(agent, &event);
+    ft_pipeline_take(agent->pipeline, &event);
+}
+
+static void on_event(void *ctx, const struct ft_event *event)
+{
+    struct sim_agent *agent = ctx;
+    sim_oracle_numbered(agent->sim, agent->instance, event, agent->poison);
+}
+
+static void on_drop(void *ctx, const struct ft_block_info *info, size_t size)
+{
+    struct sim_agent *agent = ctx;
+    sim_count(agent->sim, SIM_FAULT_OVERRUN);
+    sim_oracle_dropped(agent->sim, agent->instance, info);
+    ft_pipeline_on_drop(agent->pipeline, info, size);
+}
+
+static void on_block(void *ctx)
+{
+    struct sim_agent *agent = ctx;
+    sim_wake(&agent->deliver,
+             agent->sim->now_ns + sim_between(&agent->sim->time_random, 0, WAKE_NS_MAX));
+}
+
+static uint64_t host_next_seq(void *ctx)
+{
+    return ft_pipeline_stats(((struct sim_agent *)ctx)->pipeline)->numbered_events + 1;
+}
+
+/* As agent/report.c. */
+static void host_fill_status(void *ctx, struct ft_msg_status *status)
+{
+    struct sim_agent *agent = ctx;
+    struct ft_pipeline_account account;
+    ft_pipeline_get_account(agent->pipeline, &account);
+    const struct ft_exporter_stats *exporter = ft_exporter_stats(agent->exporter);
+    memset(status, 0, sizeof *status);
+    status->time_ns = ft_clock_real_ns(&agent->sim->clock);
+    status->observed_events = account.observed;
+    status->acknowledged_events = exporter->acked_events;
+    status->retained_events = account.kept - exporter->done_events;
+    memcpy(status->lost, account.lost_by_cause, sizeof status->lost);
+}
+
+static void host_on_acked(void *ctx, uint64_t first_seq, uint64_t last_seq, int64_t sealed_ns)
+{
+    (void)sealed_ns;
+    struct sim_agent *agent = ctx;
+    SIM_TRACE(agent->sim, "agent %u: %" PRIu64 " to %" PRIu64 " are acknowledged", agent->index,
+              first_seq, last_seq);
+    sim_oracle_acked(agent->sim, agent->instance, first_seq, last_seq);
+    ft_pipeline_acked(agent->pipeline, last_seq);
+}
+
+static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason)
+{
+    struct sim_agent *agent = ctx;
+    SIM_TRACE(agent->sim, "agent %u: %" PRIu64 " to %" PRIu64 " are rejected: %s", agent->index,
+              first_seq, last_seq, reason);
+    sim_oracle_rejected(agent->sim, agent->instance, first_seq, last_seq);
+    ft_pipeline_lost(agent->pipeline, FT_LOSS_REJECTED, first_seq, last_seq);
+}
+
+static void host_on_state(void *ctx, enum ft_link_state state, const char *text)
+{
+    struct sim_agent *agent = ctx;
+    SIM_TRACE(agent->sim, "agent %u: link %s %s", agent->index, ft_link_state_name(state), text);
+}
+
+void sim_agent_check(struct sim_agent *agent)
+{
+    struct sim *sim = agent->sim;
+    if (!agent->up) {
+        return;
+    }
+    const struct sim_instance *instance = agent->instance;
+    struct ft_pipeline_account account;
+    ft_pipeline_get_account(agent->pipeline, &account);
+    const struct ft_exporter_stats *exporter = ft_exporter_stats(agent->exporter);
+    uint64_t retained = account.kept - exporter->done_events;
+    if (account.observed != exporter->acked_events + retained + account.lost) {
+        sim_broken(sim,
+                   "the account of agent %u: observed %" PRIu64 ", acknowledged %" PRIu64
+                   ", retained %" PRIu64 ", lost %" PRIu64,
+                   agent->index, account.observed, exporter->acked_events, retained, account.lost);
+    }
+    if (exporter->acked_events != instance->n_acked ||
+        account.lost != instance->n_dropped + instance->n_rejected) {
+        sim_broken(sim,
+                   "agent %u counts %" PRIu64 " acknowledged and %" PRIu64
+                   " lost; they are %" PRIu64 " and %" PRIu64,
+                   agent->index, exporter->acked_events, account.lost, instance->n_acked,
+                   instance->n_dropped + instance->n_rejected);
+    }
+    struct ft_log_stats log;
+    ft_log_stats(agent->log, &log);
+    if (log.bytes > log.bytes_max) {
+        sim_broken(sim, "the log of agent %u has %" PRIu64 " bytes, more than %" PRIu64,
+                   agent->index, log.bytes, log.bytes_max);
+    }
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An agent: a generator in place of the kernel and the tracker, then the agent's own code from the
+ * pipeline to the exporter.  It can be killed at any time and started again.
+ *
+ * Thread: owner only.
+ */
+#ifndef FT_TESTS_SIM_AGENT_H
+#define FT_TESTS_SIM_AGENT_H 1
+
+#include "agent/pipeline.h"
+#include "export/exporter.h"
+#include "lib/fault_disk.h"
+#include "sim_base.h"
+#include "sim_net.h"
+#include "sim_oracle.h"
+#include "sim_plan.h"
+
+struct sim_agent {
+    struct sim *sim;
+    unsigned index;
+    const struct sim_agent_plan *plan;
+    struct ft_uuid agent_id;
+    uint64_t n_left; /* Events that the generator still has. */
+    int64_t next_event_ns;
+    struct ft_disk *disk; /* NULL with a log in memory. */
+    struct sim_node work; /* Generator, pipeline, sync. */
+    struct sim_node deliver;
+    struct sim_node boot;
+    /* Of the process. */
+    bool up;
+    unsigned life;
+    struct sim_instance *instance;
+    struct ft_pipeline *pipeline;
+    struct ft_log *log;
+    struct ft_exporter *exporter;
+    struct sim_stream stream;
+    int64_t sync_ns;
+    bool poison; /* The event that is being taken breaks the rules. */
+};
+
+void sim_agents_begin(struct sim *sim);
+void sim_agents_end(struct sim *sim);
+/* 'n' events at once. */
+void sim_agent_burst(struct sim_agent *agent, unsigned n);
+/* The process dies now.  'silently': the host with it, so that no peer hears of it. */
+void sim_agent_die(struct sim_agent *agent, bool silently, enum ft_fault_cut cut);
+void sim_agent_check(struct sim_agent *agent);
+/* All that was taken is sealed and acknowledged. */
+bool sim_agent_is_drained(struct sim_agent *agent);
+
+#endif

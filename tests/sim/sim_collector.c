@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim_collector.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/identity.h"
+#include "collector/recovery.h"
+#include "sim.h"
+#include "sim_sink.h"
+
+/* As in collector.c, and as the service manager's RestartSec. */
+#define PAUSE_NS   (1 * FT_NS_PER_S)
+#define RESTART_NS (2 * FT_NS_PER_S)
+/* Blocks that the sinker takes at one moment. */
+#define SINK_STEPS 64
+
+static void boot(void *self);
+static void commit(void *self);
+static void sink(void *self);
+static ft_err open_all(struct sim_collector *collector);
+static void close_all(struct sim_collector *collector);
+static void after_step(struct sim_collector *collector);
+static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, const char *when);
+static void on_row(void *ctx, const struct sim_sink_row *row);
+
+void sim_collector_begin(struct sim *sim)
+{
+    struct sim_collector *collector = &sim->collector;
+    *collector = (struct sim_collector){.sim = sim};
+    collector->disk = ft_fault_disk_create(ft_random_u64(&sim->plan_random.base));
+    sim_add_node(sim, &collector->commit, "commit", commit, collector);
+    sim_add_node(sim, &collector->sink, "sink", sink, collector);
+    sim_add_node(sim, &collector->boot, "collector start", boot, collector);
+    sim_wake(&collector->boot, sim->now_ns);
+}
+
+void sim_collector_end(struct sim *sim)
+{
+    struct sim_collector *collector = &sim->collector;
+    if (collector->up) {
+        collector->dying = true;
+        sim_net_collector_gone(sim, true);
+        ft_err_ignore(ft_ingest_commit(collector->ingest, 0), "the run is over");
+    }
+    close_all(collector);
+    ft_disk_destroy(collector->disk);
+}
+
+bool sim_collector_is_dying(const struct sim_collector *collector)
+{
+    return collector->dying || ft_fault_disk_stopped(collector->disk);
+}
+
+void sim_collector_took(struct sim_collector *collector)
+{
+    int64_t delay_ns = collector->sim->plan.commit_delay_ns;
+    sim_wake(&collector->commit,
+             collector->sim->now_ns + sim_between(&collector->sim->time_random, 0, delay_ns));
+}
+
+bool sim_collector_is_drained(struct sim_collector *collector)
+{
+    return collector->commit.due_ns == FT_TIME_NEVER && collector->sink_waits &&
+           ft_sinker_stats(collector->sinker)->committed_position == ft_log_durable(collector->log);
+}
+
+bool sim_collector_sink_waits(struct sim_collector *collector, int64_t deadline_mono_ns)
+{
+    collector->sink_waits = true;
+    collector->sink_wait_ns = deadline_mono_ns;
+    return false;
+}
+
+void sim_collector_says(struct sim_collector *collector, struct sim_conn *conn, const void *data,
+                        size_t size)
+{
+    struct sim *sim = collector->sim;
+    struct ft_response response;
+    struct ft_diag diag = {0};
+    if (ft_response_decode(data, size, &response, &diag) != FT_OK) {
+        sim_broken(sim, "the collector says what it cannot read itself: %s", diag.text);
+        return;
+    }
+    struct sim_instance *instance = conn->instance;
+    if (response.kind == FT_RESPONSE_WELCOME) {
+        SIM_TRACE(sim, "collector welcomes agent %u on %u: it has %" PRIu64, conn->agent_index,
+                  conn->number, response.welcome.durable_seq);
+        sim_oracle_told(sim, instance, response.welcome.durable_seq);
+    } else if (response.kind == FT_RESPONSE_ACK) {
+        SIM_TRACE(sim, "collector acknowledges %" PRIu64 " to agent %u on %u",
+                  response.ack.durable_seq, conn->agent_index, conn->number);
+        sim_oracle_told(sim, instance, response.ack.durable_seq);
+    }
+}
+
+static void boot(void *self)
+{
+    struct sim_collector *collector = self;
+    struct sim *sim = collector->sim;
+    if (collector->up) {
+        return;
+    }
+    ft_err err = open_all(collector);
+    if (err != FT_OK) {
+        SIM_TRACE(sim, "the collector does not start: %s", ft_err_text(err));
+        close_all(collector);
+        sim_wake(&collector->boot, sim->now_ns + RESTART_NS);
+        after_step(collector);
+        return;
+    }
+    collector->up = true;
+    collector->life++;
+    SIM_TRACE(sim, "the collector starts, life %u", collector->life);
+    look_at_log(sim, collector->log, ft_sinker_stats(collector->sinker)->committed_position,
+                "after the start of the collector");
+    sim_wake(&collector->sink, sim->now_ns);
+    after_step(collector);
+}
+
+static ft_err open_store(struct sim_collector *collector)
+{
+    struct sim *sim = collector->sim;
+    struct sim_sink_options table = {
+        .disk = collector->disk, .on_row = on_row, .on_row_ctx = collector};
+    sim_oracle_table_begin(sim);
+    FT_TRY(sim_sink_open(&table, &collector->table));
+    FT_TRY(sim_sink_each_instance(collector->table, ft_recovery_add_stored, collector->instances));
+    struct ft_sinker_options sinker = {.name = "duckdb",
+                                       .batch_rows = sim->plan.batch_rows,
+                                       .batch_interval_ns = sim->plan.batch_interval_ns,
+                                       .clock = &sim->clock,
+                                       .log = collector->log,
+                                       .log_id = collector->log_id,
+                                       .sink = collector->table,
+                                       .instances = collector->instances};
+    FT_TRY(ft_sinker_create(&sinker, &collector->sinker, NULL));
+    return ft_recovery_from_log(collector->log,
+                                ft_sinker_stats(collector->sinker)->committed_position,
+                                collector->instances);
+}
+
+/* As open_disk, open_store and open_ingest in collector.c. */
+static ft_err open_all(struct sim_collector *collector)
+{
+    struct sim *sim = collector->sim;
+    struct ft_random *random = &sim->program_random.base;
+    FT_TRY(ft_identity_load(collector->disk, "collector-id", random, &collector->collector_id));
+    FT_TRY(ft_identity_load(collector->disk, "log-id", random, &collector->log_id));
+    struct ft_log_options log = {
+        .bytes_max = sim->plan.log_bytes_max, .segment_bytes = 4096, .full = FT_LOG_REFUSE};
+    FT_TRY(ft_log_disk_open(collector->disk, &log, NULL, NULL, &collector->log));
+    FT_TRY(ft_instances_create(&collector->instances));
+    FT_TRY(open_store(collector));
+    struct ft_ingest_options ingest = {.collector_id = collector->collector_id,
+                                       .store_epoch = collector->log_id,
+                                       .version = "0",
+                                       .queue_bytes_max = sim->plan.queue_bytes_max,
+                                       .window_bytes = sim->plan.window_bytes,
+                                       .message_bytes_max = 1 << 20,
+                                       .status_interval_ms = 5000,
+                                       .clock = &sim->clock,
+                                       .log = collector->log,
+                                       .instances = collector->instances,
+                                       .peer_ops = &sim_net_peer_ops};
+    return ft_ingest_create(&ingest, &collector->ingest);
+}
+
+static void close_all(struct sim_collector *collector)
+{
+    ft_ingest_destroy(collector->ingest);
+    ft_sinker_destroy(collector->sinker);
+    ft_sink_close(collector->table);
+    ft_log_destroy(collector->log);
+    ft_instances_destroy(collector->instances);
+    collector->ingest = NULL;
+    collector->sinker = NULL;
+    collector->table = NULL;
+    collector->log = NULL;
+    collector->instances = NULL;
+    collector->up = false;
+    collector->dying = false;
+}
+
+/* The process is gone in the middle of whatever it did; its disk has stopped already, or does. */
+void sim_collector_die(struct sim_collector *collector, bool silently, enum ft_fault_cut cut)
+{
+    struct sim *sim = collector->sim;
+    SIM_TRACE(sim, "the collector dies%s", silently ? ", and its host with it" : "");
+    ft_fault_disk_stop_now(collector->disk);
+    if (collector->up) {
+        collector->dying = true;
+        sim_net_collector_gone(sim, silently);
+        ft_err_ignore(ft_ingest_commit(collector->ingest, 0), "only to empty the queue");
+    }
+    close_all(collector);
+    ft_fault_disk_restart(collector->disk, cut);
+    sim_wake(&collector->boot,
+             sim->now_ns + sim_between(&sim->time_random, 10 * FT_NS_PER_MS, RESTART_NS));
+}
+
+static void commit(void *self)
+{
+    struct sim_collector *collector = self;
+    if (!collector->up) {
+        return;
+    }
+    if (ft_ingest_commit(collector->ingest, 0) != FT_OK) {
+        sim_wake(&collector->commit, collector->sim->now_ns + PAUSE_NS);
+    }
+    sim_wake(&collector->sink, collector->sim->now_ns);
+    after_step(collector);
+}
+
+static void sink(void *self)
+{
+    struct sim_collector *collector = self;
+    struct sim *sim = collector->sim;
+    if (!collector->up) {
+        return;
+    }
+    collector->sink_waits = false;
+    for (unsigned i = 0; i < SINK_STEPS && !collector->sink_waits; i++) {
+        struct ft_diag diag = {0};
+        if (ft_sinker_step(collector->sinker, FT_TIME_NEVER, &diag) != FT_OK) {
+            sim_wake(&collector->sink, sim->now_ns + PAUSE_NS);
+            after_step(collector);
+            return;
+        }
+    }
+    sim_wake(&collector->sink, collector->sink_waits ? collector->sink_wait_ns : sim->now_ns);
+    after_step(collector);
+}
+
+/* The disk has stopped in the middle of a step: so has the process. */
+static void after_step(struct sim_collector *collector)
+{
+    if (ft_fault_disk_stopped(collector->disk)) {
+        sim_collector_die(collector, false, FT_FAULT_KILL);
+    }
+}
+
+/* Reads all behind 'position' as a reader of its own. */
+static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, const char *when)
+{
+    struct ft_log_reader *reader = NULL;
+    if (ft_log_reader_open(log, "look", true, &reader) != FT_OK) {
+        abort();
+    }
+    ft_log_reader_seek(reader, position);
+    sim_oracle_look_begin(sim);
+    for (;;) {
+        struct ft_block block = {0};
+        ft_err err = ft_log_reader_next(reader, false, &block);
+        if (err == FT_OK) {
+            sim_oracle_look_block(sim, &block.info);
+            ft_block_release(&block);
+        } else if (err != FT_E_CORRUPT) {
+            break;
+        }
+    }
+    ft_log_reader_close(reader);
+    sim_oracle_look_end(sim, when);
+}
+
+static void on_row(void *ctx, const struct sim_sink_row *row)
+{
+    struct sim_collector *collector = ctx;
+    sim_oracle_stored(collector->sim, &row->agent_id, &row->instance_id, row->seq, row->hash,
+                      row->loss_count);
+}
+
+void sim_collector_check(struct sim_collector *collector)
+{
+    struct sim *sim = collector->sim;
+    if (!collector->up) {
+        return;
+    }
+    struct ft_log_stats log;
+    ft_log_stats(collector->log, &log);
+    if (log.bytes > log.bytes_max) {
+        sim_broken(sim, "the collector's log has %" PRIu64 " bytes, more than %" PRIu64, log.bytes,
+                   log.bytes_max);
+    }
+    if (ft_fault_disk_breaches(collector->disk) > 0) {
+        sim_broken(sim, "a file was synced again after its sync had failed");
+    }
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The collector: what src/collector/collector.c assembles, without gRPC, HTTP and DuckDB.  It can
+ * be killed at any time and started again from its disk.
+ *
+ * Thread: owner only.
+ */
+#ifndef FT_TESTS_SIM_COLLECTOR_H
+#define FT_TESTS_SIM_COLLECTOR_H 1
+
+#include "collector/ingest.h"
+#include "collector/sinker.h"
+#include "lib/fault_disk.h"
+#include "sim_base.h"
+#include "sim_net.h"
+
+struct sim_collector {
+    struct sim *sim;
+    struct ft_disk *disk;
+    struct sim_node commit;
+    struct sim_node sink;
+    struct sim_node boot;
+    /* Of the process. */
+    bool up;
+    bool dying; /* What it says is not heard any more. */
+    unsigned life;
+    struct ft_uuid collector_id;
+    struct ft_uuid log_id;
+    struct ft_log *log;
+    struct ft_instances *instances;
+    struct ft_ingest *ingest;
+    struct ft_sink *table;
+    struct ft_sinker *sinker;
+    bool sink_waits; /* The last step found nothing to do. */
+    int64_t sink_wait_ns;
+};
+
+void sim_collector_begin(struct sim *sim);
+void sim_collector_end(struct sim *sim);
+void sim_collector_die(struct sim_collector *collector, bool silently, enum ft_fault_cut cut);
+bool sim_collector_is_dying(const struct sim_collector *collector);
+void sim_collector_check(struct sim_collector *collector);
+/* A message was taken in: there is something to commit. */
+void sim_collector_took(struct sim_collector *collector);
+/* Nothing waits to be committed or stored. */
+bool sim_collector_is_drained(struct sim_collector *collector);
+/* An answer that is about to leave: what does it promise? */
+void sim_collector_says(struct sim_collector *collector, struct sim_conn *conn, const void *data,
+                        size_t size);
+
+/* sinker.c waits: called in place of ft_log_reader_wait. */
+bool sim_collector_sink_waits(struct sim_collector *collector, int64_t deadline_mono_ns);
+
+#endif

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim_net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+
+/* How long the collector's transport needs to see that it is to close a session. */
+#define CLOSE_NS (1 * FT_NS_PER_MS)
+
+static struct sim_message *put(struct sim_conn *conn, struct sim_pipe *pipe,
+                               enum sim_message_kind kind, const void *data, size_t size);
+static struct sim_message *take(struct sim_pipe *pipe);
+static void empty(struct sim_pipe *pipe);
+static void send_close(struct sim_conn *conn, ft_err err, const char *text);
+static void run_net(void *self);
+static void run_conn(struct sim_net *net, struct sim_conn *conn);
+static void arrive(struct sim_conn *conn, const struct sim_message *message);
+static void free_if_unused(struct sim_conn *conn);
+
+static struct sim *sim_of(void) { return sim_world; }
+
+/* The agent's end. */
+
+static struct sim_stream *stream_of(struct ft_stream *stream)
+{
+    return (struct sim_stream *)(void *)stream;
+}
+
+static struct sim_conn *new_conn(struct sim_net *net, struct sim_agent *agent)
+{
+    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+        struct sim_conn *conn = &net->conns[i];
+        if (!conn->used) {
+            *conn = (struct sim_conn){.used = true,
+                                      .number = ++net->n_ever,
+                                      .agent_index = agent->index,
+                                      .agent = agent,
+                                      .instance = agent->instance};
+            return conn;
+        }
+    }
+    abort();
+}
+
+static ft_err stream_open(struct ft_stream *base)
+{
+    struct sim_stream *stream = stream_of(base);
+    struct sim *sim = stream->agent->sim;
+    stream->conn = new_conn(&sim->net, stream->agent);
+    SIM_TRACE(sim, "agent %u connects, connection %u", stream->agent->index, stream->conn->number);
+    (void)put(stream->conn, &stream->conn->up, SIM_MESSAGE_OPEN, NULL, 0);
+    return FT_OK;
+}
+
+static ft_err stream_send(struct ft_stream *base, const struct ft_stream_parts *parts)
+{
+    struct sim_stream *stream = stream_of(base);
+    if (stream->conn == NULL || stream->send_done_due) {
+        return FT_E_CLOSED;
+    }
+    stream->send_done_due = true;
+    struct sim_message *message = put(stream->conn, &stream->conn->up, SIM_MESSAGE_DATA, NULL,
+                                      parts->head_size + parts->body_size);
+    if (message == NULL) {
+        return FT_OK;
+    }
+    if (parts->head_size > 0) {
+        memcpy(message->data, parts->head, parts->head_size);
+    }
+    if (parts->body_size > 0) {
+        memcpy(message->data + parts->head_size, parts->body, parts->body_size);
+    }
+    return FT_OK;
+}
+
+static void stream_cancel(struct ft_stream *base)
+{
+    struct sim_stream *stream = stream_of(base);
+    sim_stream_drop(stream, false);
+    stream->closed_due = true;
+    stream->closed_err = FT_E_CANCELLED;
+    stream->closed_text = "cancelled";
+}
+
+int64_t sim_stream_next_ns(const struct sim_stream *stream)
+{
+    const struct sim_conn *conn = stream->conn;
+    if (conn == NULL || conn->down.first == NULL) {
+        return FT_TIME_NEVER;
+    }
+    int64_t at_ns = conn->down.first->at_ns;
+    return at_ns > conn->down.stalled_to_ns ? at_ns : conn->down.stalled_to_ns;
+}
+
+static bool send_is_done(const struct sim_stream *stream)
+{
+    return stream->send_done_due && stream->conn != NULL &&
+           (stream->conn->up.n <= 1 || stream->conn->up.bytes <= sim_of()->plan.pipe_bytes_max);
+}
+
+static void tell_closed(struct sim_stream *stream, ft_err err, const char *text,
+                        struct ft_stream_event *ret_event)
+{
+    stream->send_done_due = false;
+    ret_event->kind = FT_STREAM_CLOSED;
+    ret_event->err = err;
+    (void)snprintf(ret_event->text, sizeof ret_event->text, "%s", text);
+}
+
+static void tell_message(struct sim_stream *stream, struct ft_stream_event *ret_event)
+{
+    struct sim_message *message = take(&stream->conn->down);
+    stream->taken = message;
+    switch (message->kind) {
+    case SIM_MESSAGE_OPENED:
+        ret_event->kind = FT_STREAM_OPENED;
+        break;
+    case SIM_MESSAGE_DATA:
+        ret_event->kind = FT_STREAM_MESSAGE;
+        ret_event->data = message->data;
+        ret_event->size = message->size;
+        break;
+    case SIM_MESSAGE_OPEN:
+    case SIM_MESSAGE_CLOSE:
+        sim_stream_drop(stream, false);
+        tell_closed(stream, message->err, message->text, ret_event);
+        break;
+    }
+}
+
+static void stream_poll(struct ft_stream *base, int64_t deadline_ns,
+                        struct ft_stream_event *ret_event)
+{
+    struct sim_stream *stream = stream_of(base);
+    struct sim *sim = stream->agent->sim;
+    memset(ret_event, 0, sizeof *ret_event);
+    free(stream->taken);
+    stream->taken = NULL;
+    stream->idle = false;
+    if (stream->closed_due) {
+        stream->closed_due = false;
+        tell_closed(stream, stream->closed_err, stream->closed_text, ret_event);
+        return;
+    }
+    bool message = sim_stream_next_ns(stream) <= sim->now_ns;
+    bool done = send_is_done(stream);
+    if (message && done) {
+        message = sim_one_in(&sim->net_random, 2);
+    }
+    if (message) {
+        tell_message(stream, ret_event);
+    } else if (done) {
+        stream->send_done_due = false;
+        ret_event->kind = FT_STREAM_SENT;
+    } else {
+        stream->idle = true;
+        stream->deadline_ns = deadline_ns;
+    }
+}
+
+static void stream_wake(struct ft_stream *base)
+{
+    struct sim_stream *stream = stream_of(base);
+    sim_wake(&stream->agent->deliver, stream->agent->sim->now_ns);
+}
+
+static void stream_destroy(struct ft_stream *base) { (void)base; }
+
+static const struct ft_stream_ops stream_ops = {.open = stream_open,
+                                                .send = stream_send,
+                                                .cancel = stream_cancel,
+                                                .poll = stream_poll,
+                                                .wake = stream_wake,
+                                                .destroy = stream_destroy};
+
+void sim_stream_init(struct sim_stream *stream, struct sim_agent *agent)
+{
+    *stream = (struct sim_stream){.base = {&stream_ops}, .agent = agent};
+}
+
+void sim_stream_drop(struct sim_stream *stream, bool silently)
+{
+    struct sim_conn *conn = stream->conn;
+    stream->send_done_due = false;
+    if (conn == NULL) {
+        return;
+    }
+    stream->conn = NULL;
+    conn->agent = NULL;
+    empty(&conn->down);
+    if (!silently) {
+        (void)put(conn, &conn->up, SIM_MESSAGE_CLOSE, NULL, 0);
+    }
+    free_if_unused(conn);
+}
+
+/* The collector's end. */
+
+static bool peer_send(void *peer, const void *data, size_t size)
+{
+    struct sim_conn *conn = peer;
+    struct sim_collector *collector = &sim_of()->collector;
+    if (sim_collector_is_dying(collector) || conn->session == NULL || conn->ended ||
+        conn->down.n >= SIM_DOWN_MESSAGES_MAX) {
+        return false;
+    }
+    sim_collector_says(collector, conn, data, size);
+    (void)put(conn, &conn->down, SIM_MESSAGE_DATA, data, size);
+    return true;
+}
+
+static ft_err err_of(enum ft_ingest_close why)
+{
+    switch (why) {
+    case FT_INGEST_CLOSE_PROTOCOL:
+    case FT_INGEST_CLOSE_PRECONDITION:
+        return FT_E_PROTOCOL;
+    case FT_INGEST_CLOSE_DENIED:
+        return FT_E_AUTH;
+    case FT_INGEST_CLOSE_SUPERSEDED:
+        return FT_E_CLOSED;
+    case FT_INGEST_CLOSE_UNAVAILABLE:
+        break;
+    }
+    return FT_E_UNREACHABLE;
+}
+
+static void peer_close(void *peer, enum ft_ingest_close why, const char *text)
+{
+    struct sim_conn *conn = peer;
+    struct sim *sim = sim_of();
+    if (conn->ended || sim_collector_is_dying(&sim->collector)) {
+        return;
+    }
+    SIM_TRACE(sim, "collector ends connection %u: %s", conn->number, text);
+    conn->ended = true;
+    send_close(conn, err_of(why), "ended by the collector");
+    sim_wake(&sim->net.node, sim->now_ns + CLOSE_NS);
+}
+
+static void peer_resume(void *peer)
+{
+    struct sim_conn *conn = peer;
+    conn->paused = false;
+    sim_wake(&sim_of()->net.node, sim_of()->now_ns);
+}
+
+static void peer_ref(void *peer) { ((struct sim_conn *)peer)->n_refs++; }
+
+static void peer_unref(void *peer)
+{
+    struct sim_conn *conn = peer;
+    conn->n_refs--;
+    free_if_unused(conn);
+}
+
+const struct ft_ingest_peer_ops sim_net_peer_ops = {.send = peer_send,
+                                                    .close = peer_close,
+                                                    .resume = peer_resume,
+                                                    .ref = peer_ref,
+                                                    .unref = peer_unref};
+
+/* The wires. */
+
+void sim_net_begin(struct sim *sim)
+{
+    sim->net = (struct sim_net){.sim = sim};
+    sim_add_node(sim, &sim->net.node, "net", run_net, &sim->net);
+}
+
+void sim_net_end(struct sim *sim)
+{
+    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+        struct sim_conn *conn = &sim->net.conns[i];
+        if (conn->used) {
+            empty(&conn->up);
+            empty(&conn->down);
+            if (conn->n_refs > 0 && !sim->result->failed) {
+                sim_broken(sim, "ingest keeps connection %u", conn->number);
+            }
+        }
+    }
+}
+
+void sim_net_collector_gone(struct sim *sim, bool silently)
+{
+    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+        struct sim_conn *conn = &sim->net.conns[i];
+        if (!conn->used) {
+            continue;
+        }
+        if (conn->session != NULL) {
+            struct ft_ingest_session *session = conn->session;
+            conn->session = NULL;
+            ft_ingest_session_close(session);
+        }
+        empty(&conn->up);
+        if (!silently && !conn->ended) {
+            send_close(conn, FT_E_UNREACHABLE, "the collector is gone");
+        }
+        conn->ended = true;
+        free_if_unused(conn);
+    }
+}
+
+static struct sim_message *put(struct sim_conn *conn, struct sim_pipe *pipe,
+                               enum sim_message_kind kind, const void *data, size_t size)
+{
+    struct sim *sim = sim_of();
+    if (pipe->cut || (pipe == &conn->down && conn->agent == NULL)) {
+        return NULL;
+    }
+    struct sim_message *message = malloc(sizeof *message + size);
+    if (message == NULL) {
+        abort();
+    }
+    int64_t at_ns = sim->now_ns + sim_between(&sim->net_random, sim->plan.net_delay_ns / 4,
+                                              sim->plan.net_delay_ns);
+    if (at_ns < pipe->last_at_ns) {
+        at_ns = pipe->last_at_ns;
+    }
+    *message = (struct sim_message){.at_ns = at_ns, .kind = kind, .size = size};
+    if (data != NULL) {
+        memcpy(message->data, data, size);
+    }
+    pipe->last_at_ns = at_ns;
+    pipe->bytes += size;
+    pipe->n++;
+    if (pipe->last != NULL) {
+        pipe->last->next = message;
+    } else {
+        pipe->first = message;
+    }
+    pipe->last = message;
+    if (pipe == &conn->up) {
+        sim_wake(&sim->net.node, at_ns);
+    } else {
+        sim_wake(&conn->agent->deliver, at_ns);
+    }
+    return message;
+}
+
+static struct sim_message *take(struct sim_pipe *pipe)
+{
+    struct sim_message *message = pipe->first;
+    pipe->first = message->next;
+    if (pipe->first == NULL) {
+        pipe->last = NULL;
+    }
+    pipe->n--;
+    pipe->bytes -= message->size;
+    return message;
+}
+
+static void empty(struct sim_pipe *pipe)
+{
+    while (pipe->first != NULL) {
+        free(take(pipe));
+    }
+}
+
+static void send_close(struct sim_conn *conn, ft_err err, const char *text)
+{
+    struct sim_message *message = put(conn, &conn->down, SIM_MESSAGE_CLOSE, NULL, 0);
+    if (message != NULL) {
+        message->err = err;
+        message->text = text;
+    }
+}
+
+static void run_net(void *self)
+{
+    struct sim_net *net = self;
+    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+        if (net->conns[i].used) {
+            run_conn(net, &net->conns[i]);
+        }
+    }
+}
+
+static void end_session(struct sim_conn *conn)
+{
+    struct ft_ingest_session *session = conn->session;
+    conn->session = NULL;
+    if (session != NULL) {
+        ft_ingest_session_close(session);
+    }
+}
+
+/* Brings what is due to the collector. */
+static void run_conn(struct sim_net *net, struct sim_conn *conn)
+{
+    struct sim *sim = net->sim;
+    while (conn->used && conn->up.first != NULL) {
+        struct sim_message *message = conn->up.first;
+        int64_t at_ns = message->at_ns;
+        if (at_ns < conn->up.stalled_to_ns) {
+            at_ns = conn->up.stalled_to_ns;
+        }
+        if (at_ns > sim->now_ns) {
+            sim_wake(&net->node, at_ns);
+            break;
+        }
+        if (conn->paused && !conn->ended && message->kind != SIM_MESSAGE_CLOSE) {
+            break; /* peer_resume wakes. */
+        }
+        message = take(&conn->up);
+        arrive(conn, message);
+        free(message);
+        if (conn->agent != NULL) {
+            sim_wake(&conn->agent->deliver, sim->now_ns);
+        }
+    }
+    if (conn->used && conn->ended) {
+        end_session(conn);
+        free_if_unused(conn);
+    }
+}
+
+static void accept_conn(struct sim_conn *conn)
+{
+    struct sim *sim = sim_of();
+    struct sim_collector *collector = &sim->collector;
+    conn->answered = true;
+    if (!collector->up) {
+        conn->ended = true;
+        send_close(conn, FT_E_UNREACHABLE, "connection refused");
+        return;
+    }
+    struct ft_principal principal = {.name = "sim", .tenant = "default"};
+    if (ft_ingest_session_open(collector->ingest, conn, "192.0.2.1:1", &principal,
+                               &conn->session) != FT_OK) {
+        abort();
+    }
+    (void)put(conn, &conn->down, SIM_MESSAGE_OPENED, NULL, 0);
+}
+
+static void arrive(struct sim_conn *conn, const struct sim_message *message)
+{
+    struct sim *sim = sim_of();
+    switch (message->kind) {
+    case SIM_MESSAGE_OPEN:
+        accept_conn(conn);
+        break;
+    case SIM_MESSAGE_DATA:
+        if (conn->session != NULL && !conn->ended) {
+            conn->paused = !ft_ingest_session_message(conn->session, message->data, message->size);
+            sim_collector_took(&sim->collector);
+        }
+        break;
+    case SIM_MESSAGE_OPENED:
+    case SIM_MESSAGE_CLOSE:
+        conn->ended = true;
+        break;
+    }
+}
+
+static void free_if_unused(struct sim_conn *conn)
+{
+    if (conn->agent == NULL && conn->session == NULL && conn->n_refs == 0 &&
+        (conn->ended || !conn->answered)) {
+        /* A connection that nobody answered waits for what is on its way. */
+        if (!conn->answered && conn->up.first != NULL) {
+            return;
+        }
+        empty(&conn->up);
+        empty(&conn->down);
+        conn->used = false;
+    }
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim_oracle.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "sim.h"
+
+static void set_flag(struct sim_seq *seq, unsigned flag, uint64_t *count)
+{
+    *count += (seq->flags & flag) == 0 ? 1 : 0;
+    seq->flags |= flag;
+}
+
+/* Whole and in the order of its fields, so that the hash does not depend on what is absent. */
+struct canonical {
+    int64_t time_ns;
+    int64_t start_ns;
+    uint64_t counters[4];
+    struct ft_addr src;
+    struct ft_addr dst;
+    struct ft_loss loss;
+    uint32_t fields;
+    uint32_t ct_id;
+    uint32_t numbers[6];
+    char rule_id[32];
+};
+
+uint64_t sim_event_hash(const struct ft_event *event)
+{
+    struct canonical whole;
+    memset(&whole, 0, sizeof whole);
+    uint32_t fields = event->fields;
+    whole.time_ns = event->time_ns;
+    whole.fields = fields;
+    whole.numbers[0] = event->type;
+    whole.numbers[1] = event->direction;
+    if ((fields & FT_FIELD_FLOW) != 0) {
+        whole.ct_id = event->ct_id;
+        whole.start_ns = event->start_ns;
+    }
+    if ((fields & FT_FIELD_TUPLE) != 0) {
+        whole.src = event->src;
+        whole.dst = event->dst;
+        whole.numbers[2] = event->protocol;
+    }
+    if ((fields & FT_FIELD_PORTS) != 0) {
+        whole.numbers[3] = event->src_port;
+        whole.numbers[4] = event->dst_port;
+    }
+    if ((fields & FT_FIELD_COUNTERS) != 0) {
+        whole.counters[0] = event->rx_packets;
+        whole.counters[1] = event->rx_bytes;
+        whole.counters[2] = event->tx_packets;
+        whole.counters[3] = event->tx_bytes;
+    }
+    if ((fields & FT_FIELD_RULE) != 0 && event->rule_id != NULL) {
+        strncpy(whole.rule_id, event->rule_id, sizeof whole.rule_id - 1);
+    }
+    if ((fields & FT_FIELD_LOSS) != 0) {
+        whole.loss.cause = event->loss.cause;
+        whole.loss.estimated = event->loss.estimated;
+        whole.loss.begin_ns = event->loss.begin_ns;
+        whole.loss.end_ns = event->loss.end_ns;
+        whole.loss.count = event->loss.count;
+        whole.loss.first_seq = event->loss.first_seq;
+        whole.loss.last_seq = event->loss.last_seq;
+    }
+    return ft_hash64(&whole, sizeof whole, 0);
+}
+
+void sim_oracle_begin(struct sim *sim)
+{
+    sim->oracle.n_instances = 0;
+    sim->oracle.look = 0;
+}
+
+struct sim_instance *sim_oracle_add(struct sim *sim, unsigned agent, const struct ft_uuid *agent_id,
+                                    const struct ft_uuid *instance_id)
+{
+    struct sim_oracle *oracle = &sim->oracle;
+    if (oracle->n_instances == SIM_INSTANCES_MAX) {
+        abort();
+    }
+    struct sim_instance *instance = &oracle->instances[oracle->n_instances++];
+    struct sim_seq *seqs = instance->seqs;
+    uint64_t n_allocated = instance->n_allocated;
+    *instance = (struct sim_instance){.key = {*agent_id, *instance_id},
+                                      .agent = agent,
+                                      .alive = true,
+                                      .n_allocated = n_allocated,
+                                      .seqs = seqs};
+    return instance;
+}
+
+struct sim_instance *sim_oracle_find(struct sim *sim, const struct ft_uuid *agent_id,
+                                     const struct ft_uuid *instance_id)
+{
+    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
+        struct sim_instance *instance = &sim->oracle.instances[i];
+        if (ft_uuid_equal(&instance->key.instance_id, instance_id) &&
+            ft_uuid_equal(&instance->key.agent_id, agent_id)) {
+            return instance;
+        }
+    }
+    return NULL;
+}
+
+void sim_oracle_numbered(struct sim *sim, struct sim_instance *instance,
+                         const struct ft_event *event, bool poison)
+{
+    if (event->seq != instance->n + 1) {
+        sim_broken(sim, "agent %u numbered %" PRIu64 " behind %" PRIu64, instance->agent,
+                   event->seq, instance->n);
+        return;
+    }
+    if (event->seq >= instance->n_allocated) {
+        instance->n_allocated = instance->n_allocated != 0 ? instance->n_allocated * 2 : 1024;
+        instance->seqs = realloc(instance->seqs, instance->n_allocated * sizeof *instance->seqs);
+        if (instance->seqs == NULL) {
+            abort();
+        }
+    }
+    instance->n = event->seq;
+    instance->seqs[event->seq] =
+        (struct sim_seq){.hash = sim_event_hash(event), .flags = poison ? SIM_SEQ_POISON : 0};
+    if ((event->fields & FT_FIELD_LOSS) != 0) {
+        instance->seqs[event->seq].loss_count = event->loss.count;
+    }
+    sim->result->events++;
+}
+
+static bool is_known(struct sim *sim, const struct sim_instance *instance, uint64_t first_seq,
+                     uint64_t last_seq, const char *what)
+{
+    if (first_seq == 0 || first_seq > last_seq || last_seq > instance->n) {
+        sim_broken(sim, "%s of agent %u speaks of %" PRIu64 " to %" PRIu64 " of %" PRIu64, what,
+                   instance->agent, first_seq, last_seq, instance->n);
+        return false;
+    }
+    return true;
+}
+
+void sim_oracle_dropped(struct sim *sim, struct sim_instance *instance,
+                        const struct ft_block_info *info)
+{
+    uint64_t last_seq = info->first_seq + info->n_events - 1;
+    SIM_TRACE(sim, "agent %u drops %" PRIu64 " to %" PRIu64, instance->agent, info->first_seq,
+              last_seq);
+    if (!is_known(sim, instance, info->first_seq, last_seq, "a drop")) {
+        return;
+    }
+    for (uint64_t seq = info->first_seq; seq <= last_seq; seq++) {
+        if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | SIM_SEQ_DROPPED | SIM_SEQ_REJECTED)) !=
+            0) {
+            sim_broken(sim, "agent %u drops %" PRIu64 ", which was done with (flags %u)",
+                       instance->agent, seq, instance->seqs[seq].flags);
+        }
+        set_flag(&instance->seqs[seq], SIM_SEQ_DROPPED, &instance->n_dropped);
+    }
+}
+
+void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
+                      uint64_t last_seq)
+{
+    if (!is_known(sim, instance, first_seq, last_seq, "an acknowledgement")) {
+        return;
+    }
+    if (last_seq > instance->told_seq) {
+        sim_broken(sim, "agent %u takes %" PRIu64 " for acknowledged; the collector told %" PRIu64,
+                   instance->agent, last_seq, instance->told_seq);
+    }
+    for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
+        if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | SIM_SEQ_DROPPED)) != 0) {
+            sim_broken(sim, "agent %u takes %" PRIu64 " for acknowledged twice, or dropped it",
+                       instance->agent, seq);
+        }
+        set_flag(&instance->seqs[seq], SIM_SEQ_ACKED, &instance->n_acked);
+    }
+}
+
+void sim_oracle_rejected(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
+                         uint64_t last_seq)
+{
+    if (!is_known(sim, instance, first_seq, last_seq, "a rejection")) {
+        return;
+    }
+    for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
+        struct sim_seq *at = &instance->seqs[seq];
+        /* An ack covers what it rejects: it comes first. */
+        if ((at->flags & SIM_SEQ_ACKED) != 0) {
+            at->flags &= ~(unsigned)SIM_SEQ_ACKED;
+            instance->n_acked--;
+        }
+        set_flag(at, SIM_SEQ_REJECTED, &instance->n_rejected);
+    }
+}
+
+void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq)
+{
+    if (durable_seq > instance->n) {
+        sim_broken(sim, "the collector tells agent %u of %" PRIu64 " events; it has made %" PRIu64,
+                   instance->agent, durable_seq, instance->n);
+        return;
+    }
+    if (durable_seq > instance->told_seq) {
+        instance->told_seq = durable_seq;
+    }
+}
+
+void sim_oracle_table_begin(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
+        struct sim_instance *instance = &sim->oracle.instances[i];
+        instance->stored_last = 0;
+        instance->n_stored = 0;
+        instance->stored_losses = 0;
+        for (uint64_t seq = 1; seq <= instance->n; seq++) {
+            instance->seqs[seq].flags &= ~(unsigned)SIM_SEQ_STORED;
+        }
+    }
+}
+
+void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
+                       const struct ft_uuid *instance_id, uint64_t seq, uint64_t hash,
+                       uint64_t loss_count)
+{
+    struct sim_instance *instance = sim_oracle_find(sim, agent_id, instance_id);
+    if (instance == NULL || seq == 0 || seq > instance->n) {
+        sim_broken(sim, "the table has an event that nobody made: seq %" PRIu64, seq);
+        return;
+    }
+    struct sim_seq *at = &instance->seqs[seq];
+    if (at->hash != hash || at->loss_count != loss_count) {
+        sim_broken(sim, "the table has changed event %" PRIu64 " of agent %u", seq,
+                   instance->agent);
+    }
+    if ((at->flags & SIM_SEQ_STORED) != 0) {
+        sim_broken(sim, "the table has event %" PRIu64 " of agent %u twice", seq, instance->agent);
+    } else if (seq <= instance->stored_last) {
+        sim_broken(sim, "the table has event %" PRIu64 " of agent %u behind %" PRIu64, seq,
+                   instance->agent, instance->stored_last);
+    }
+    if ((at->flags & SIM_SEQ_POISON) != 0) {
+        sim_broken(sim, "the table has event %" PRIu64 " of agent %u, which breaks the rules", seq,
+                   instance->agent);
+    }
+    instance->stored_last = seq;
+    instance->stored_losses += loss_count;
+    set_flag(at, SIM_SEQ_STORED, &instance->n_stored);
+}
+
+void sim_oracle_look_begin(struct sim *sim) { sim->oracle.look++; }
+
+void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info)
+{
+    struct ft_uuid agent_id;
+    struct ft_uuid instance_id;
+    memcpy(agent_id.bytes, info->agent_id, sizeof agent_id.bytes);
+    memcpy(instance_id.bytes, info->instance_id, sizeof instance_id.bytes);
+    struct sim_instance *instance = sim_oracle_find(sim, &agent_id, &instance_id);
+    uint64_t last_seq = info->first_seq + info->n_events - 1;
+    if (instance == NULL || !is_known(sim, instance, info->first_seq, last_seq, "a stored block")) {
+        sim_broken(sim, "the collector's log has a block that nobody made");
+        return;
+    }
+    for (uint64_t seq = info->first_seq; seq <= last_seq; seq++) {
+        if (instance->seqs[seq].seen == sim->oracle.look) {
+            sim_broken(sim, "the collector's log has event %" PRIu64 " of agent %u twice", seq,
+                       instance->agent);
+        }
+        instance->seqs[seq].seen = sim->oracle.look;
+    }
+}
+
+void sim_oracle_look_end(struct sim *sim, const char *when)
+{
+    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
+        const struct sim_instance *instance = &sim->oracle.instances[i];
+        for (uint64_t seq = 1; seq <= instance->told_seq; seq++) {
+            const struct sim_seq *at = &instance->seqs[seq];
+            bool may_miss = (at->flags & (SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_EXCUSED |
+                                          SIM_SEQ_STORED | SIM_SEQ_POISON)) != 0;
+            if (!may_miss && at->seen != sim->oracle.look) {
+                sim_broken(sim,
+                           "%s: event %" PRIu64 " of agent %u was acknowledged (up to %" PRIu64
+                           ") and is missing",
+                           when, seq, instance->agent, instance->told_seq);
+                return;
+            }
+        }
+    }
+}
+
+void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info)
+{
+    struct ft_uuid agent_id;
+    struct ft_uuid instance_id;
+    memcpy(agent_id.bytes, info->agent_id, sizeof agent_id.bytes);
+    memcpy(instance_id.bytes, info->instance_id, sizeof instance_id.bytes);
+    struct sim_instance *instance = sim_oracle_find(sim, &agent_id, &instance_id);
+    if (instance == NULL) {
+        return;
+    }
+    SIM_TRACE(sim, "excused: %" PRIu64 " to %" PRIu64 " of agent %u", info->first_seq,
+              info->first_seq + info->n_events - 1, instance->agent);
+    for (uint64_t seq = info->first_seq; seq < info->first_seq + info->n_events; seq++) {
+        if (seq <= instance->n) {
+            set_flag(&instance->seqs[seq], SIM_SEQ_EXCUSED, &instance->n_excused);
+        }
+    }
+}
+
+/* The first event of a living instance that is nowhere yet; 0: none. */
+static uint64_t first_unsettled(const struct sim_instance *instance)
+{
+    for (uint64_t seq = 1; seq <= instance->n; seq++) {
+        if ((instance->seqs[seq].flags &
+             (SIM_SEQ_STORED | SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_EXCUSED)) == 0) {
+            return seq;
+        }
+    }
+    return 0;
+}
+
+bool sim_oracle_is_settled(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
+        const struct sim_instance *instance = &sim->oracle.instances[i];
+        if (instance->alive && first_unsettled(instance) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void sim_oracle_tell_unsettled(struct sim *sim, const char *format, ...)
+{
+    char words[128];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(words, sizeof words, format, args);
+    va_end(args);
+    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
+        const struct sim_instance *instance = &sim->oracle.instances[i];
+        uint64_t seq = instance->alive ? first_unsettled(instance) : 0;
+        if (seq != 0) {
+            sim_broken(sim,
+                       "%s: event %" PRIu64 " of %" PRIu64 " of agent %u is still under way "
+                       "(flags %u)",
+                       words, seq, instance->n, instance->agent, instance->seqs[seq].flags);
+            return;
+        }
+    }
+    sim_broken(sim, "%s: something is still under way", words);
+}
+
+static void end_living(struct sim *sim, const struct sim_instance *instance)
+{
+    uint64_t missing = 0;
+    for (uint64_t seq = 1; seq <= instance->n; seq++) {
+        unsigned flags = instance->seqs[seq].flags;
+        bool stored = (flags & SIM_SEQ_STORED) != 0;
+        bool lost = (flags & (SIM_SEQ_DROPPED | SIM_SEQ_REJECTED)) != 0;
+        missing += stored ? 0 : 1;
+        if (stored && lost) {
+            sim_broken(sim, "event %" PRIu64 " of agent %u is stored and was reported lost", seq,
+                       instance->agent);
+        }
+        if (!stored && !lost && (flags & SIM_SEQ_EXCUSED) == 0) {
+            sim_broken(sim, "event %" PRIu64 " of agent %u is neither stored nor lost", seq,
+                       instance->agent);
+        }
+    }
+    if (instance->n_excused == 0 && instance->stored_losses != missing) {
+        sim_broken(sim,
+                   "of agent %u %" PRIu64 " events are missing; the LOSS events add up to %" PRIu64,
+                   instance->agent, missing, instance->stored_losses);
+    }
+}
+
+void sim_oracle_end(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
+        const struct sim_instance *instance = &sim->oracle.instances[i];
+        sim->result->stored += instance->n_stored;
+        if (instance->alive) {
+            end_living(sim, instance);
+            continue;
+        }
+        for (uint64_t seq = 1; seq <= instance->n; seq++) {
+            unsigned flags = instance->seqs[seq].flags;
+            if ((flags & SIM_SEQ_ACKED) != 0 && (flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
+                sim_broken(sim,
+                           "event %" PRIu64 " of a former agent %u was acknowledged and is "
+                           "missing",
+                           seq, instance->agent);
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is true: every event that was ever numbered, with the hash of its content, and what each
+ * side has said of it.  Each call is an observation; the oracle ends the run when it contradicts
+ * what was observed before.
+ *
+ * What is held:
+ *   - an acknowledgement that reaches an agent was told by the collector, and covers only what is
+ *     in the collector's log or table even if the power failed in that moment;
+ *   - the table has each event once, unchanged, in the order of seq, and nothing else;
+ *   - an event is acknowledged, retained or lost, never two of these, and the agent's own account
+ *     says the same;
+ *   - in the end each event is in the table or in a LOSS that is in the table, and the LOSS events
+ *     add up to what is missing.
+ *
+ * What a silent fault of the disk has hit (bit flips, lost and misdirected writes) is excused: the
+ * blocks that were hit may be missing, nothing else may.
+ *
+ * Thread: owner only.
+ */
+#ifndef FT_TESTS_SIM_ORACLE_H
+#define FT_TESTS_SIM_ORACLE_H 1
+
+#include "collector/instances.h"
+#include "flow/event.h"
+#include "flow/query.h"
+#include "sim_base.h"
+#include "store/log.h"
+
+#define SIM_INSTANCES_MAX 256
+
+enum sim_seq_flag {
+    SIM_SEQ_ACKED = 1,    /* The agent believes that the collector has it. */
+    SIM_SEQ_DROPPED = 2,  /* The agent's log gave it up. */
+    SIM_SEQ_REJECTED = 4, /* The agent was told that the collector does not take it. */
+    SIM_SEQ_STORED = 8,   /* In the table. */
+    SIM_SEQ_EXCUSED = 16, /* A silent fault of a disk has hit its block. */
+    SIM_SEQ_POISON = 32   /* It breaks the rules: its block must be rejected. */
+};
+
+struct sim_seq {
+    uint64_t hash;
+    uint64_t loss_count; /* Of a LOSS event. */
+    unsigned flags;      /* enum sim_seq_flag */
+    unsigned seen;       /* Number of the last look at a log that found it. */
+};
+
+struct sim_instance {
+    struct ft_instance_key key;
+    unsigned agent;
+    bool alive; /* Its process runs: what is retained is owed. */
+    uint64_t n; /* Numbered. */
+    uint64_t n_allocated;
+    struct sim_seq *seqs; /* [0] unused */
+    uint64_t n_acked;
+    uint64_t n_dropped;
+    uint64_t n_rejected;
+    uint64_t n_excused;
+    uint64_t told_seq;    /* The most that the collector has told. */
+    uint64_t stored_last; /* The last seq in the table. */
+    uint64_t n_stored;
+    uint64_t stored_losses; /* What the LOSS events in the table add up to. */
+};
+
+struct sim_oracle {
+    size_t n_instances;
+    struct sim_instance instances[SIM_INSTANCES_MAX]; /* Memory is kept from run to run. */
+    unsigned look;
+};
+
+/* What an event holds, whatever program has it. */
+uint64_t sim_event_hash(const struct ft_event *event);
+
+void sim_oracle_begin(struct sim *sim);
+struct sim_instance *sim_oracle_add(struct sim *sim, unsigned agent, const struct ft_uuid *agent_id,
+                                    const struct ft_uuid *instance_id);
+/* NULL when nobody ever had it. */
+struct sim_instance *sim_oracle_find(struct sim *sim, const struct ft_uuid *agent_id,
+                                     const struct ft_uuid *instance_id);
+
+/* The agent. */
+void sim_oracle_numbered(struct sim *sim, struct sim_instance *instance,
+                         const struct ft_event *event, bool poison);
+void sim_oracle_dropped(struct sim *sim, struct sim_instance *instance,
+                        const struct ft_block_info *info);
+void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
+                      uint64_t last_seq);
+void sim_oracle_rejected(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
+                         uint64_t last_seq);
+
+/* The collector. */
+void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq);
+/* The table is read anew: what is in it follows. */
+void sim_oracle_table_begin(struct sim *sim);
+void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
+                       const struct ft_uuid *instance_id, uint64_t seq, uint64_t hash,
+                       uint64_t loss_count);
+/* A look at a log: what is in it follows, then all that was told must be there or in the table. */
+void sim_oracle_look_begin(struct sim *sim);
+void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info);
+void sim_oracle_look_end(struct sim *sim, const char *when);
+
+/* A block that a silent fault has hit. */
+void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info);
+
+/* Nothing is under way any more: where is everything? */
+bool sim_oracle_is_settled(struct sim *sim);
+void sim_oracle_tell_unsettled(struct sim *sim, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void sim_oracle_end(struct sim *sim);
+
+#endif

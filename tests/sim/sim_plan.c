@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim_plan.h"
+
+#include "sim.h"
+
+static uint64_t pick(struct ft_random_seeded *random, const uint64_t *values, size_t n)
+{
+    return values[sim_below(random, n)];
+}
+#define PICK(random, ...)                                                                          \
+    pick(random, (const uint64_t[]){__VA_ARGS__},                                                  \
+         sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+
+static void plan_agent(struct sim *sim, struct sim_agent_plan *agent)
+{
+    struct ft_random_seeded *random = &sim->plan_random;
+    *agent = (struct sim_agent_plan){
+        .on_disk = SIM_AGENT_DISK && sim_one_in(random, 2),
+        .log_bytes_max = PICK(random, 16 << 10, 48 << 10, 256 << 10),
+        .window_bytes = PICK(random, 600, 4 << 10, 32 << 10),
+        .block_events_max = PICK(random, 1, 4, 16, 64),
+        .flush_interval_ns = (int64_t)PICK(random, 20, 200, 1000) * FT_NS_PER_MS,
+        .sync_interval_ns = (int64_t)PICK(random, 0, 50, 1000) * FT_NS_PER_MS,
+        .gap_ns = (int64_t)PICK(random, 50, 200, 600) * FT_NS_PER_MS,
+        .burst_one_in = (unsigned)PICK(random, 0, 20, 50),
+        .burst_max = (unsigned)PICK(random, 10, 60, 200),
+        .backoff_max_ns = (int64_t)PICK(random, 1, 8, 60) * FT_NS_PER_S,
+    };
+    agent->n_events = 30 + sim_below(random, 300);
+}
+
+void sim_plan_make(struct sim *sim)
+{
+    struct ft_random_seeded *random = &sim->plan_random;
+    struct sim_plan *plan = &sim->plan;
+    *plan = (struct sim_plan){
+        .n_agents = 1 + (unsigned)sim_below(random, SIM_AGENTS_MAX),
+        .same_instance_id = sim_one_in(random, 4),
+        .log_bytes_max = PICK(random, 64 << 10, 256 << 10, 1 << 20),
+        .queue_bytes_max = PICK(random, 1000, 16 << 10, 256 << 10),
+        .window_bytes = PICK(random, 1000, 16 << 10, 256 << 10),
+        .batch_rows = PICK(random, 1, 20, 100, 1000),
+        .batch_interval_ns = (int64_t)PICK(random, 10, 250, 2000) * FT_NS_PER_MS,
+        .commit_delay_ns = (int64_t)PICK(random, 0, 2, 30) * FT_NS_PER_MS,
+        .net_delay_ns = (int64_t)PICK(random, 1, 10, 100) * FT_NS_PER_MS,
+        .pipe_bytes_max = PICK(random, 500, 8 << 10, 64 << 10),
+        .load_ns = (int64_t)PICK(random, 10, 30, 60) * FT_NS_PER_S,
+        .fault_gap_ns = (int64_t)PICK(random, 300, 1500, 5000) * FT_NS_PER_MS,
+    };
+    for (unsigned i = 0; i < plan->n_agents; i++) {
+        plan_agent(sim, &plan->agents[i]);
+    }
+}
