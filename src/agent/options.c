@@ -19,6 +19,7 @@ static bool check_cidr(const char *text, char *why, size_t why_size);
 static bool check_ports(const char *text, char *why, size_t why_size);
 static bool check_protocol(const char *text, char *why, size_t why_size);
 static ft_err check_options(const void *options, struct ft_diag *reterr_diag);
+static void settle_options(void *options, ft_option_tell_fn *tell, void *ctx);
 
 static const char *const mode_names[] = {"adaptive", "full", "destroy-only", NULL};
 static const char *const action_names[] = {"keep", "drop", NULL};
@@ -74,7 +75,8 @@ static const struct ft_option options[] = {
     FT_OPT_BOOL(O, collector.plaintext, "collector.plaintext", "false",
                 "Allow http://: the token and all events travel unencrypted."),
     FT_OPT_SIZE(O, collector.window_bytes, "collector.window_bytes", "4MiB", KIB(64), MIB(256),
-                "Sent and not acknowledged at most.", .flags = FT_OPTION_ADVANCED),
+                "Sent and not acknowledged at most; no more than log.bytes_max.",
+                .flags = FT_OPTION_ADVANCED),
     FT_OPT_DURATION(O, collector.backoff_base, "collector.backoff_base", "250ms", FT_NS_PER_MS,
                     FT_NS_PER_S * 60,
                     "Waits between tries are drawn from 0 to this, doubled with each try.",
@@ -197,6 +199,7 @@ const struct ft_option_table ft_agent_option_table = {
     .groups = groups,
     .n_groups = sizeof groups / sizeof groups[0],
     .check = check_options,
+    .settle = settle_options,
 };
 
 static ft_err fill_rule(const struct ft_agent_rule *from, struct ft_filter_rule *ret_rule);
@@ -326,9 +329,43 @@ static ft_err check_options(const void *loaded, struct ft_diag *reterr_diag)
         return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
                            "collector.cert_file and collector.key_file belong together");
     }
+    if (o->collector.backoff_base > o->collector.backoff_max) {
+        return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
+                           "collector.backoff_base: the first wait is longer than the longest, "
+                           "collector.backoff_max");
+    }
+    if (o->capture.reopen_base > o->capture.reopen_max) {
+        return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
+                           "capture.reopen_base: the first wait is longer than the longest, "
+                           "capture.reopen_max");
+    }
     if (o->record[0] != '\0' && o->replay[0] != '\0') {
         return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
                            "--record and --replay exclude each other");
     }
+    if (o->replay_full_speed && o->replay[0] == '\0') {
+        return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
+                           "--replay-full-speed is for --replay FILE");
+    }
     return FT_OK;
+}
+
+/*
+ * What is under way is held besides the log, so a window that is larger than the log would make the
+ * memory's bound a lie.  The log's option is the one that people set.
+ */
+static void settle_options(void *loaded, ft_option_tell_fn *tell, void *ctx)
+{
+    struct ft_agent_options *o = loaded;
+    if (o->collector.window_bytes > o->log.bytes_max) {
+        char text[160];
+        (void)snprintf(text, sizeof text,
+                       "collector.window_bytes (%llu KiB) is more than log.bytes_max (%llu KiB) "
+                       "holds, using %llu KiB",
+                       (unsigned long long)(o->collector.window_bytes >> 10),
+                       (unsigned long long)(o->log.bytes_max >> 10),
+                       (unsigned long long)(o->log.bytes_max >> 10));
+        tell(ctx, text);
+        o->collector.window_bytes = o->log.bytes_max;
+    }
 }

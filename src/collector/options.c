@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/options.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -9,6 +11,7 @@
 #define GIB(n) ((uint64_t)(n) << 30)
 
 static ft_err check_options(const void *options, struct ft_diag *reterr_diag);
+static void settle_options(void *options, ft_option_tell_fn *tell, void *ctx);
 
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 static const char *const form_names[] = {"auto", "tty", "journal", "json", NULL};
@@ -58,7 +61,8 @@ static const struct ft_option options[] = {
                 "Network buffers of all connections.",
                 .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
     FT_OPT_SIZE(O, ingest.window_bytes, "ingest.window_bytes", "4MiB", KIB(64), MIB(256),
-                "What an agent may send without an acknowledgement.",
+                "What an agent may send without an acknowledgement; no more than "
+                "ingest.queue_bytes_max.",
                 .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
     FT_OPT_SIZE(O, ingest.queue_bytes_max, "ingest.queue_bytes_max", "64MiB", MIB(1), GIB(4),
                 "Checked batches that wait for the log; beyond, sessions wait.",
@@ -143,6 +147,7 @@ const struct ft_option_table ft_collector_option_table = {
     .groups = groups,
     .n_groups = sizeof groups / sizeof groups[0],
     .check = check_options,
+    .settle = settle_options,
 };
 
 static ft_err check_options(const void *loaded, struct ft_diag *reterr_diag)
@@ -158,6 +163,16 @@ static ft_err check_options(const void *loaded, struct ft_diag *reterr_diag)
                            "ingest has no certificate: set ingest.cert_file and ingest.key_file, "
                            "or serve unencrypted with ingest.plaintext: true");
     }
+    if (tls && o->ingest.plaintext) {
+        return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
+                           "ingest.plaintext: true and ingest.cert_file contradict each other: "
+                           "leave one out");
+    }
+    if (o->ingest.plaintext && o->ingest.client_ca_file[0] != '\0') {
+        return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
+                           "ingest.client_ca_file: without TLS (ingest.plaintext) nobody shows a "
+                           "certificate");
+    }
     if (o->ingest.client_cert_required && o->ingest.client_ca_file[0] == '\0') {
         return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
                            "ingest.client_cert_required needs ingest.client_ca_file");
@@ -166,5 +181,31 @@ static ft_err check_options(const void *loaded, struct ft_diag *reterr_diag)
         return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
                            "log.bytes_max must hold two segments of log.segment_bytes");
     }
+    if (o->http.live_clients_max >= o->http.connections_max) {
+        return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
+                           "http.live_clients_max: live streams could take all of "
+                           "http.connections_max, and nothing else would be answered");
+    }
+    if (o->http.queries_max > o->http.connections_max) {
+        return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
+                           "http.queries_max is more than http.connections_max lets in");
+    }
     return FT_OK;
+}
+
+/* One agent's window must fit into the queue, or a single one holds up all others. */
+static void settle_options(void *loaded, ft_option_tell_fn *tell, void *ctx)
+{
+    struct ft_collector_options *o = loaded;
+    if (o->ingest.window_bytes > o->ingest.queue_bytes_max) {
+        char text[160];
+        (void)snprintf(text, sizeof text,
+                       "ingest.window_bytes (%llu KiB) is more than ingest.queue_bytes_max (%llu "
+                       "KiB) holds, using %llu KiB",
+                       (unsigned long long)(o->ingest.window_bytes >> 10),
+                       (unsigned long long)(o->ingest.queue_bytes_max >> 10),
+                       (unsigned long long)(o->ingest.queue_bytes_max >> 10));
+        tell(ctx, text);
+        o->ingest.window_bytes = o->ingest.queue_bytes_max;
+    }
 }

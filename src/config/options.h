@@ -116,6 +116,8 @@ struct ft_option_group {
     const char *title;
 };
 
+typedef void ft_option_tell_fn(void *ctx, const char *text);
+
 struct ft_option_table {
     const struct ft_option *options;
     size_t n_options;
@@ -125,6 +127,9 @@ struct ft_option_table {
     /* Checks what concerns several options; NULL: nothing.  Fills '*reterr_diag' with the text; one
      * that begins with an option's name and a colon is given the place where that was set. */
     ft_err (*check)(const void *options, struct ft_diag *reterr_diag);
+    /* Behind check(): brings together what does not fit but harms nobody when one of the two gives
+     * way, and tells it as a warning that names both.  NULL: nothing. */
+    void (*settle)(void *options, ft_option_tell_fn *tell, void *ctx);
 };
 
 /* The member's offset; does not compile when the member is not of the type 'want'. */

@@ -51,6 +51,7 @@ static bool is_injected(const char *name, size_t len, const char *value);
 static bool is_service_url(const char *name, size_t len, const char *value);
 static ft_err load_flags(struct loader *loader);
 static ft_err check_result(struct loader *loader);
+static void tell(void *ctx, const char *text);
 static void place_diag(struct loader *loader);
 static void on_seen(void *ctx, const struct ft_option *option, const struct ft_yaml_node *node);
 static void set_origin(struct loader *loader, const struct ft_option *option, const char *format,
@@ -391,17 +392,21 @@ static ft_err check_result(struct loader *loader)
         return ft_diag_set(loader->diag, FT_E_SYNTAX, file, 0, 0,
                            "%s: must be set, here or by %s or %s", option->name, variable, flag);
     }
-    if (loader->table->check == NULL) {
-        return FT_OK;
-    }
     struct ft_diag why = {0};
-    ft_err err = loader->table->check(loader->options, &why);
+    ft_err err = FT_OK;
+    if (loader->table->check != NULL) {
+        err = loader->table->check(loader->options, &why);
+    }
     if (err != FT_OK) {
         *loader->diag = why;
         place_diag(loader);
+    } else if (loader->table->settle != NULL) {
+        loader->table->settle(loader->options, tell, loader);
     }
     return err;
 }
+
+static void tell(void *ctx, const char *text) { warn(ctx, "%s", text); }
 
 /* A text that begins with the name of an option gets the position where that was set. */
 static void place_diag(struct loader *loader)

@@ -434,3 +434,17 @@ TEST(copies_are_deep_and_differences_found)
     CHECK(copy.url == NULL);
     teardown(&load);
 }
+
+TEST(what_does_not_fit_together_gives_way_with_a_warning)
+{
+    struct load load;
+    setup(&load);
+    write_file(load.file, "collector.url: u\nlog: {bytes_max: 1MiB, events_max: 65536}\n");
+    load.input.file = load.file;
+    CHECK_OK(ft_options_load(&sample_table, &load.input, &load.options, &load.report, &diag));
+    CHECK_INT(load.options.events_max, (1 << 20) / 100);
+    CHECK_INT(ft_options_report_n_warnings(load.report), 1);
+    CHECK_STR(ft_options_report_warning(load.report, 0),
+              "log.events_max is more than log.bytes_max holds, using less");
+    teardown(&load);
+}

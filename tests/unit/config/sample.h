@@ -50,6 +50,15 @@ static inline ft_err sample_check(const void *options, struct ft_diag *reterr_di
     return FT_OK;
 }
 
+static inline void sample_settle(void *options, ft_option_tell_fn *tell, void *ctx)
+{
+    struct sample *sample = options;
+    if (sample->events_max > sample->bytes_max / 100) {
+        sample->events_max = sample->bytes_max / 100;
+        tell(ctx, "log.events_max is more than log.bytes_max holds, using less");
+    }
+}
+
 static const char *const sample_capture_names[] = {"destroy-only", "adaptive", "full", NULL};
 static const char *const sample_action_names[] = {"drop", "keep", NULL};
 
@@ -109,6 +118,7 @@ static const struct ft_option_table sample_table = {
     .struct_size = sizeof(struct sample),
     .groups = sample_groups,
     .n_groups = sizeof sample_groups / sizeof sample_groups[0],
-    .check = sample_check};
+    .check = sample_check,
+    .settle = sample_settle};
 
 #endif
