@@ -12,6 +12,5 @@ pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)          # 
 pkg_check_modules(GRPC REQUIRED IMPORTED_TARGET grpc)                         # rpc
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)                      # http
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)          # web
-pkg_check_modules(SYSTEMD IMPORTED_TARGET libsystemd)                         # agent, collector: optional
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)                     # tests
 find_program(PROTOC_C protoc-c REQUIRED)
