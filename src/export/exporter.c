@@ -1,39 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "export/exporter.h"
+#include "export/exporter_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/thread.h"
-#include "export/flight.h"
 
 /* Until the collector says otherwise. */
 #define STATUS_INTERVAL_NS_DEFAULT (5 * FT_NS_PER_S)
 #define STATUS_INTERVAL_NS_MIN     (100 * FT_NS_PER_MS)
 /* Welcome.message_bytes_max of 0 means that the collector does not say. */
 #define MESSAGE_BYTES_MAX_DEFAULT ((uint64_t)1 << 20)
-
-struct ft_exporter {
-    struct ft_exporter_options options;
-    struct ft_log_reader *reader;
-    struct ft_link link;
-    enum ft_link_state told_state;
-    struct ft_flight flight;
-    struct ft_buf message;
-    bool sending; /* A send is under way; the stream takes one at a time. */
-    bool bound;   /* The log belongs to 'collector_id'. */
-    struct ft_uuid collector_id;
-    uint64_t message_bytes_max;
-    uint64_t acked_seq;
-    uint64_t ever_sent_seq; /* The last number that ever left. */
-    int64_t status_interval_ns;
-    int64_t status_due_ns;
-    int64_t pause_until_ns; /* SlowDown. */
-    struct ft_exporter_stats stats;
-    struct ft_mutex lock;
-    char last_text[256] FT_GUARDED;
-};
 
 static void handle(struct ft_exporter *exporter, const struct ft_stream_event *event,
                    int64_t now_ns);
@@ -44,15 +20,13 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
 static void handle_ack(struct ft_exporter *exporter, const struct ft_msg_ack *ack, int64_t now_ns);
 static void handle_closed(struct ft_exporter *exporter, const struct ft_stream_event *event,
                           int64_t now_ns);
-static void take_durable(struct ft_exporter *exporter, uint64_t durable_seq);
+static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector_id);
+static void begin_instance(struct ft_exporter *exporter, int64_t now_ns);
 static void act(struct ft_exporter *exporter, int64_t now_ns);
 static void pump(struct ft_exporter *exporter, int64_t now_ns);
 static void say_hello(struct ft_exporter *exporter);
 static void send_status(struct ft_exporter *exporter, int64_t now_ns);
 static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *block, int64_t now_ns);
-static void refill(struct ft_exporter *exporter);
-static void skip_block(struct ft_exporter *exporter, const struct ft_block *block,
-                       const char *reason);
 static void set_text(struct ft_exporter *exporter, const char *text);
 static void publish(struct ft_exporter *exporter);
 static int64_t next_deadline(const struct ft_exporter *exporter, int64_t until_ns);
@@ -78,6 +52,7 @@ ft_err ft_exporter_create(const struct ft_exporter_options *options,
     ft_link_init(&exporter->link, &options->link, options->random, now_of(exporter));
     ft_flight_init(&exporter->flight);
     FT_TRY(ft_log_reader_open(options->log, "exporter", false, &exporter->reader));
+    ft_exporter_resume(exporter);
     *ret_exporter = FT_TAKE(exporter);
     return FT_OK;
 }
@@ -137,7 +112,7 @@ void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns)
 
 bool ft_exporter_is_drained(struct ft_exporter *exporter)
 {
-    refill(exporter);
+    ft_exporter_refill(exporter);
     return exporter->flight.n == 0;
 }
 
@@ -221,15 +196,16 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
         ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
         return;
     }
-    if (welcome->durable_seq > exporter->ever_sent_seq) {
-        /* It claims what it never got: nothing is freed for that. */
-        exporter->stats.bad_acks++;
-        set_text(exporter, "the collector claims to have events that were never sent");
+    ft_err err = bind(exporter, &welcome->collector_id);
+    if (err != FT_OK) {
+        set_text(exporter, "the spool cannot be bound to this collector, nothing is sent");
         ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
         return;
     }
-    exporter->bound = true;
-    exporter->collector_id = welcome->collector_id;
+    if (welcome->durable_seq > exporter->ever_sent_seq) {
+        begin_instance(exporter, now_ns);
+        return;
+    }
     if (welcome->durable_seq < exporter->acked_seq) {
         /* Its store was lost or set back.  What was freed is gone from here; the rest follows. */
         exporter->stats.gone_back++;
@@ -252,7 +228,7 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
             welcome->time_ns - ft_clock_real_ns(exporter->options.clock);
     }
     ft_flight_rewind(&exporter->flight);
-    take_durable(exporter, welcome->durable_seq);
+    ft_exporter_take_durable(exporter, welcome->durable_seq, NULL, 0);
     ft_link_welcomed(&exporter->link, now_ns);
     exporter->status_due_ns = now_ns;
     exporter->pause_until_ns = now_ns;
@@ -270,19 +246,7 @@ static void handle_ack(struct ft_exporter *exporter, const struct ft_msg_ack *ac
         exporter->stats.bad_acks++;
         return;
     }
-    uint64_t acked_before = exporter->acked_seq;
-    take_durable(exporter, ack->durable_seq);
-    for (unsigned i = 0; i < ack->n_rejected; i++) {
-        const struct ft_msg_range *range = &ack->rejected[i];
-        /* A range is told again until its ack arrived; it counts once. */
-        if (range->first_seq > acked_before && range->last_seq <= exporter->acked_seq) {
-            uint64_t n_events = range->last_seq - range->first_seq + 1;
-            exporter->stats.acked_events -= n_events;
-            exporter->stats.rejected_events += n_events;
-            exporter->options.host.on_rejected(exporter->options.host.ctx, range->first_seq,
-                                               range->last_seq, range->reason);
-        }
-    }
+    ft_exporter_take_durable(exporter, ack->durable_seq, ack->rejected, ack->n_rejected);
     exporter->stats.last_ack_real_ns = ft_clock_real_ns(exporter->options.clock);
     ft_link_acked(&exporter->link, now_ns, exporter->flight.n_sent > 0);
 }
@@ -304,27 +268,41 @@ static void handle_closed(struct ft_exporter *exporter, const struct ft_stream_e
     ft_link_closed(&exporter->link, now_ns, reason);
 }
 
-/* Frees what is durable at the collector. */
-static void take_durable(struct ft_exporter *exporter, uint64_t durable_seq)
+static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector_id)
 {
     struct ft_exporter_host *host = &exporter->options.host;
-    for (;;) {
-        refill(exporter);
-        struct ft_flight_block *first = ft_flight_first(&exporter->flight);
-        if (first == NULL || ft_flight_last_seq(first) > durable_seq) {
-            break;
-        }
-        const struct ft_block_info *info = &first->block.info;
-        uint64_t last_seq = ft_flight_last_seq(first);
-        exporter->stats.acked_events += info->n_events;
-        exporter->stats.done_events += info->n_events;
-        exporter->acked_seq = last_seq;
-        host->on_acked(host->ctx, info->first_seq, last_seq, info->time_ns);
-        uint64_t position = first->block.position;
-        ft_flight_pop(&exporter->flight);
-        ft_err_ignore(ft_log_reader_confirm(exporter->reader, position),
-                      "a position that is not kept is confirmed again by a later one");
+    if (!exporter->bound && host->on_bound != NULL) {
+        FT_TRY(host->on_bound(host->ctx, collector_id));
     }
+    exporter->bound = true;
+    exporter->collector_id = *collector_id;
+    return FT_OK;
+}
+
+/*
+ * The collector has numbers that never left from here.  Blocks up to the last one that may have
+ * left are the same on both sides; all behind them goes out as another instance.
+ */
+static void begin_instance(struct ft_exporter *exporter, int64_t now_ns)
+{
+    struct ft_exporter_host *host = &exporter->options.host;
+    struct ft_uuid instance_id;
+    exporter->stats.bad_acks++;
+    if (host->on_new_instance == NULL ||
+        host->on_new_instance(host->ctx, exporter->ever_sent_seq, &instance_id) != FT_OK) {
+        set_text(exporter, "the collector claims to have events that were never sent");
+        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
+        return;
+    }
+    ft_flight_rewind(&exporter->flight);
+    ft_exporter_take_durable(exporter, exporter->ever_sent_seq, NULL, 0);
+    exporter->stats.new_instances++;
+    exporter->options.instance_id = instance_id;
+    exporter->base_seq = exporter->ever_sent_seq;
+    exporter->acked_seq = 0;
+    set_text(exporter, "the collector has events that were never sent from here: the log was set "
+                       "back, going on as another instance");
+    ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
 }
 
 static void act(struct ft_exporter *exporter, int64_t now_ns)
@@ -362,7 +340,7 @@ static void act(struct ft_exporter *exporter, int64_t now_ns)
 /* Sends what is due and allowed; returns when the stream is busy or nothing is left. */
 static void pump(struct ft_exporter *exporter, int64_t now_ns)
 {
-    refill(exporter);
+    ft_exporter_refill(exporter);
     if (exporter->link.state != FT_LINK_ACTIVE || exporter->sending) {
         return;
     }
@@ -375,6 +353,10 @@ static void pump(struct ft_exporter *exporter, int64_t now_ns)
     }
     struct ft_flight_block *next;
     while (!exporter->sending && (next = ft_flight_next(&exporter->flight)) != NULL) {
+        if (next->lost_reason != NULL) {
+            ft_flight_mark_sent(&exporter->flight);
+            continue;
+        }
         if (exporter->flight.n_sent > 0 &&
             exporter->flight.sent_bytes + next->block.size > exporter->stats.window_bytes) {
             return;
@@ -388,7 +370,7 @@ static void pump(struct ft_exporter *exporter, int64_t now_ns)
 static void say_hello(struct ft_exporter *exporter)
 {
     const struct ft_exporter_options *options = &exporter->options;
-    refill(exporter);
+    ft_exporter_refill(exporter);
     struct ft_msg_hello hello = {.protocol_version = FT_WIRE_PROTOCOL_VERSION,
                                  .agent_id = options->agent_id,
                                  .instance_id = options->instance_id,
@@ -398,7 +380,9 @@ static void say_hello(struct ft_exporter *exporter)
                                  .collector_id = exporter->collector_id};
     struct ft_flight_block *first = ft_flight_first(&exporter->flight);
     hello.next_seq = options->host.next_seq(options->host.ctx);
-    hello.oldest_seq = first != NULL ? first->block.info.first_seq : exporter->acked_seq + 1;
+    uint64_t done_seq =
+        exporter->acked_seq > exporter->base_seq ? exporter->acked_seq : exporter->base_seq;
+    hello.oldest_seq = first != NULL ? first->block.info.first_seq : done_seq + 1;
     if (hello.oldest_seq > hello.next_seq) {
         hello.next_seq = hello.oldest_seq;
     }
@@ -439,11 +423,19 @@ static void send_status(struct ft_exporter *exporter, int64_t now_ns)
 /* False when the stream did not take it: its end will be reported. */
 static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *block, int64_t now_ns)
 {
-    uint8_t head[FT_WIRE_BATCH_HEAD_SIZE_MAX];
+    uint8_t head[FT_WIRE_BATCH_HEAD_SIZE_MAX + FT_WIRE_BATCH_INSTANCE_SIZE];
     struct ft_stream_parts parts = {.head = head,
                                     .head_size = ft_batch_head_encode(block->block.size, head),
                                     .body = block->block.data,
                                     .body_size = block->block.size};
+    const struct ft_uuid *instance_id = &exporter->options.instance_id;
+    if (memcmp(block->block.info.instance_id, instance_id->bytes, sizeof instance_id->bytes) != 0 &&
+        ft_batch_instance_encode(parts.body, parts.body_size, instance_id,
+                                 head + parts.head_size)) {
+        parts.head_size += FT_WIRE_BATCH_INSTANCE_SIZE;
+        parts.body = block->block.data + FT_WIRE_BATCH_INSTANCE_SIZE;
+        parts.body_size -= FT_WIRE_BATCH_INSTANCE_SIZE;
+    }
     struct ft_stream *stream = exporter->options.stream;
     if (stream->ops->send(stream, &parts) != FT_OK) {
         return false;
@@ -451,6 +443,9 @@ static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *blo
     exporter->sending = true;
     exporter->stats.sent_blocks++;
     exporter->stats.sent_events += block->block.info.n_events;
+    if (exporter->options.host.on_sent != NULL) {
+        exporter->options.host.on_sent(exporter->options.host.ctx, block->block.info.n_events);
+    }
     exporter->stats.sent_bytes += parts.head_size + parts.body_size;
     if (block->sent_before) {
         exporter->stats.resent_blocks++;
@@ -462,41 +457,6 @@ static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *blo
     }
     ft_link_sent(&exporter->link, now_ns);
     return true;
-}
-
-/* Takes blocks from the log while there is room in flight for them. */
-static void refill(struct ft_exporter *exporter)
-{
-    while (exporter->flight.n == 0 || (exporter->flight.n < FT_EXPORTER_BLOCKS_MAX &&
-                                       exporter->flight.bytes < exporter->stats.window_bytes)) {
-        struct ft_block block;
-        ft_err err = ft_log_reader_next(exporter->reader, false, &block);
-        if (err == FT_E_CORRUPT) {
-            skip_block(exporter, &block, "the block failed its checksum");
-            continue;
-        }
-        if (err != FT_OK) {
-            return;
-        }
-        if (block.size + FT_WIRE_BATCH_HEAD_SIZE_MAX > exporter->message_bytes_max) {
-            skip_block(exporter, &block, "the block is larger than the collector takes");
-            ft_block_release(&block);
-            continue;
-        }
-        ft_flight_push(&exporter->flight, &block);
-    }
-}
-
-static void skip_block(struct ft_exporter *exporter, const struct ft_block *block,
-                       const char *reason)
-{
-    exporter->stats.rejected_events += block->info.n_events;
-    exporter->stats.done_events += block->info.n_events;
-    if (block->info.n_events > 0) {
-        exporter->options.host.on_rejected(exporter->options.host.ctx, block->info.first_seq,
-                                           block->info.first_seq + block->info.n_events - 1,
-                                           reason);
-    }
 }
 
 static void set_text(struct ft_exporter *exporter, const char *text)

@@ -9,6 +9,12 @@
  *
  * The log is bound to the collector that welcomed it first: to another one nothing is sent.
  *
+ * All blocks go out under the present instance, whatever they were sealed under.  It changes when a
+ * collector says that it has events which never left from here: then this log was set back, to a
+ * backup or a snapshot of the machine, and the numbers given since belong to other events.  What
+ * was there before that point is the same on both sides and confirmed; what came after it goes out
+ * as another instance, so that nothing of it passes for something that the collector has.
+ *
  * It waits only in step(), on the stream; time, network and randomness are handed in.
  * Thread: owner only, except the functions marked "any".
  */
@@ -25,6 +31,7 @@
 #include "base/stream.h"
 #include "export/flight.h"
 #include "export/link.h"
+#include "export/progress.h"
 #include "flow/ids.h"
 #include "store/log.h"
 #include "wire/message.h"
@@ -42,8 +49,19 @@ struct ft_exporter_host {
     /* Events first..last are done with at the collector (stored, or rejected: on_rejected follows);
      * 'sealed_ns' is when their block was sealed. */
     void (*on_acked)(void *ctx, uint64_t first_seq, uint64_t last_seq, int64_t sealed_ns);
-    /* The collector will not store first..last, or cannot take the block. */
+    /* Events first..last are lost: the collector will not store them, or cannot take the block.
+     * Called once they are confirmed in the log. */
     void (*on_rejected)(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason);
+    /* The same of blocks that cannot be read.  NULL: as on_rejected. */
+    void (*on_damaged)(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason);
+    /* So many events were sent, perhaps again.  May be NULL. */
+    void (*on_sent)(void *ctx, uint64_t n_events);
+    /* The log belongs to this collector from now on, and to no other after any restart: on an error
+     * nothing is sent.  May be NULL. */
+    ft_err (*on_bound)(void *ctx, const struct ft_uuid *collector_id);
+    /* The log was set back: all behind 'base_seq' belongs to a new instance from now on, also after
+     * any restart.  On an error it is asked for again.  NULL: such a collector is refused. */
+    ft_err (*on_new_instance)(void *ctx, uint64_t base_seq, struct ft_uuid *ret_instance_id);
     /* The link changed its state; 'text' is for people, empty when there is nothing to say. */
     void (*on_state)(void *ctx, enum ft_link_state state, const char *text);
 };
@@ -61,6 +79,13 @@ struct ft_exporter_options {
     struct ft_random *random;
     struct ft_stream *stream;
     struct ft_log *log;
+    /* Blocks that are not durable do not leave: no number that did can be given again. */
+    bool durable_only;
+    /* From before the start, where the log is older than the process. */
+    bool bound;
+    struct ft_uuid collector_id;
+    uint64_t base_seq;  /* Numbers up to here belong to an earlier instance; 0: none. */
+    uint64_t known_seq; /* The newest number in the log at the start: it may have been sent. */
     struct ft_exporter_host host;
 };
 
@@ -83,8 +108,9 @@ struct ft_exporter_stats {
     _Atomic int64_t last_ack_real_ns; /* 0: never. */
     _Atomic uint64_t bad_acks;        /* Acknowledgements of what was never sent: ignored. */
     _Atomic uint64_t bad_messages;
-    _Atomic uint64_t gone_back;    /* Welcomes with less than was acknowledged before. */
-    _Atomic int64_t clock_skew_ns; /* The collector's clock less ours, at the last welcome. */
+    _Atomic uint64_t gone_back;     /* Welcomes with less than was acknowledged before. */
+    _Atomic uint64_t new_instances; /* Times that the log was found set back. */
+    _Atomic int64_t clock_skew_ns;  /* The collector's clock less ours, at the last welcome. */
 };
 
 struct ft_exporter;

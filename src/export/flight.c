@@ -26,10 +26,15 @@ void ft_flight_clear(struct ft_flight *flight)
 
 void ft_flight_push(struct ft_flight *flight, const struct ft_block *block)
 {
+    ft_flight_push_lost(flight, block, FT_LOSS_UNKNOWN, NULL);
+}
+
+void ft_flight_push_lost(struct ft_flight *flight, const struct ft_block *block,
+                         enum ft_loss_cause cause, const char *reason)
+{
     assert(flight->n < FT_FLIGHT_PLACES);
-    struct ft_flight_block *to = &flight->blocks[place(flight, flight->n)];
-    to->block = *block;
-    to->sent_before = false;
+    flight->blocks[place(flight, flight->n)] =
+        (struct ft_flight_block){.block = *block, .lost_reason = reason, .lost_cause = cause};
     flight->n++;
     flight->bytes += block->size;
 }

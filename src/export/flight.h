@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "flow/event.h"
 #include "store/log.h"
 
 #define FT_FLIGHT_PLACES 1024
@@ -19,6 +20,9 @@
 struct ft_flight_block {
     struct ft_block block;
     bool sent_before; /* On this or an earlier stream. */
+    /* It holds the place of events that cannot be sent; NULL for a real block. */
+    const char *lost_reason;
+    enum ft_loss_cause lost_cause;
 };
 
 struct ft_flight {
@@ -36,6 +40,9 @@ void ft_flight_clear(struct ft_flight *flight);
 
 /* Takes the block over.  Not when full. */
 void ft_flight_push(struct ft_flight *flight, const struct ft_block *block);
+/* The same for events that are lost: 'block' has no data.  'reason' is static. */
+void ft_flight_push_lost(struct ft_flight *flight, const struct ft_block *block,
+                         enum ft_loss_cause cause, const char *reason);
 /* Releases the oldest block. */
 void ft_flight_pop(struct ft_flight *flight);
 

@@ -154,6 +154,15 @@ FT_MUST_USE ft_err ft_status_encode(const struct ft_msg_status *status, struct f
 #define FT_WIRE_BATCH_HEAD_SIZE_MAX 11
 size_t ft_batch_head_encode(size_t batch_size, uint8_t *to);
 
+/* What a sealed batch begins with: its instance. */
+#define FT_WIRE_BATCH_INSTANCE_SIZE ((size_t)18)
+/*
+ * The same bytes for another instance, to be sent in place of the first
+ * FT_WIRE_BATCH_INSTANCE_SIZE bytes of 'batch'.  False when it does not begin as a batch does.
+ */
+bool ft_batch_instance_encode(const void *batch, size_t size, const struct ft_uuid *instance_id,
+                              uint8_t to[FT_WIRE_BATCH_INSTANCE_SIZE]);
+
 /* What a collector says. */
 enum ft_response_kind {
     FT_RESPONSE_WELCOME,

@@ -10,6 +10,20 @@
 #include "wire/message.h"
 #include "wire/pack.h"
 
+bool ft_batch_instance_encode(const void *batch, size_t size, const struct ft_uuid *instance_id,
+                              uint8_t to[FT_WIRE_BATCH_INSTANCE_SIZE])
+{
+    /* Field 1 (instance_id), wire type 2, 16 bytes: it comes first because fields are written in
+     * the order of their numbers. */
+    static const uint8_t tag[2] = {1 << 3 | 2, 16};
+    if (size < FT_WIRE_BATCH_INSTANCE_SIZE || memcmp(batch, tag, sizeof tag) != 0) {
+        return false;
+    }
+    memcpy(to, tag, sizeof tag);
+    memcpy(to + sizeof tag, instance_id->bytes, sizeof instance_id->bytes);
+    return true;
+}
+
 static ft_err decode_hello(const ProtobufCBinaryData *bytes, struct ft_msg_hello *ret_hello,
                            struct ft_diag *reterr_diag);
 static ft_err hello_from(const Flowtrail__V1__Hello *from, struct ft_msg_hello *ret_hello,

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "export/progress.h"
+
+static void put64(uint8_t *to, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        to[i] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+static uint64_t get64(const uint8_t *from)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        value |= (uint64_t)from[i] << (8 * i);
+    }
+    return value;
+}
+
+void ft_progress_encode(const struct ft_progress *progress, uint8_t to[FT_PROGRESS_SIZE])
+{
+    put64(to, progress->acked_seq);
+    put64(to + 8, progress->done_events);
+    put64(to + 16, progress->rejected_events);
+}
+
+bool ft_progress_decode(const uint8_t *from, size_t size, struct ft_progress *ret_progress)
+{
+    if (size != FT_PROGRESS_SIZE) {
+        return false;
+    }
+    *ret_progress = (struct ft_progress){.acked_seq = get64(from),
+                                         .done_events = get64(from + 8),
+                                         .rejected_events = get64(from + 16)};
+    return ret_progress->rejected_events <= ret_progress->done_events;
+}
