@@ -57,8 +57,8 @@ struct ft_collector {
     char store_error[FT_COLLECTOR_ERROR_SIZE] FT_GUARDED; /* "" while it works. */
     char ingest_error[FT_COLLECTOR_ERROR_SIZE] FT_GUARDED;
     uint64_t store_file_bytes FT_GUARDED;
-    /* Its counters are read by metrics, which outlive it at the stop; NULL while it does not listen.
-     * Only the main thread changes it, and may read it without the lock. */
+    /* Its counters are read by metrics, which outlive it at the stop; NULL while it does not
+     * listen. Only the main thread changes it, and may read it without the lock. */
     struct ft_mutex server_lock;
     struct ft_rpc_server *server FT_GUARDED;
 };

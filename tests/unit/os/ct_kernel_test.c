@@ -419,7 +419,7 @@ TEST(read_only_proc_is_told)
     CHECK_INT(mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), 0);
     ft_err writable = ft_host_sysctl_writable();
     struct ft_switches switches;
-    ft_switches_init(&switches, 0);
+    ft_switches_init(&switches, 0, NULL, NULL);
     ft_switches_apply(&switches, kernel, FT_SWITCH_BIT(FT_CT_SWITCH_ACCT));
     CHECK_INT(umount2("/proc/sys", MNT_DETACH), 0);
     CHECK_ERR(writable, ft_err_from_errno(EROFS));
