@@ -96,9 +96,16 @@ void ft_log_stats(struct ft_log *log, struct ft_log_stats *ret_stats)
     ret_stats->bytes_max = log->options.bytes_max;
     ret_stats->bytes = log->bytes;
     ret_stats->segments = log->n_segments;
+    uint64_t confirmed = ft_store_confirmed_locked(log);
     for (size_t i = 0; i < log->n_segments; i++) {
-        ret_stats->blocks += log->segments[i]->n_blocks;
-        ret_stats->events += log->segments[i]->n_events;
+        const struct ft_log_segment *segment = log->segments[i];
+        ret_stats->blocks += segment->n_blocks;
+        ret_stats->events += segment->n_events;
+        if (segment->n_blocks > 0 && segment->last <= confirmed) {
+            ret_stats->kept_blocks += segment->n_blocks;
+            ret_stats->kept_events += segment->n_events;
+            ret_stats->kept_bytes += segment->bytes;
+        }
     }
     if (ret_stats->blocks > 0) {
         ret_stats->oldest_time_ns = log->segments[0]->first_time_ns;
@@ -221,6 +228,7 @@ void ft_store_count_block_locked(struct ft_log *log, struct ft_log_segment *segm
     segment->n_events += info->n_events;
     segment->bytes += bytes;
     log->bytes += bytes;
+    log->newest_time_ns = info->time_ns;
 }
 
 /* Without any reader nobody has confirmed anything.  'offset' is that of the cursor's position. */
@@ -280,6 +288,26 @@ void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t 
     log->home->discard(log, segment, err == FT_OK);
 }
 
+uint64_t ft_store_bytes_to_locked(const struct ft_log *log, uint64_t floor)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < log->n_segments && log->segments[i]->last <= floor; i++) {
+        bytes += log->segments[i]->bytes;
+    }
+    return bytes;
+}
+
+/* The oldest segment, which is confirmed up to 'floor', stays a while. */
+static bool is_kept_locked(const struct ft_log *log, uint64_t floor) FT_REQUIRES(log->lock)
+{
+    const struct ft_log_segment *oldest = log->segments[0];
+    uint64_t behind = ft_store_bytes_to_locked(log, floor) - oldest->bytes;
+    /* Its newest block is about as old as the first of the next. */
+    int64_t time_ns = log->n_segments > 1 ? log->segments[1]->first_time_ns : log->newest_time_ns;
+    bool is_old = log->options.keep_ns > 0 && log->newest_time_ns - time_ns > log->options.keep_ns;
+    return behind < log->options.keep_bytes && !is_old;
+}
+
 void ft_store_free_confirmed(struct ft_log *log)
 {
     for (;;) {
@@ -287,7 +315,7 @@ void ft_store_free_confirmed(struct ft_log *log)
         uint64_t floor = ft_store_held_locked(log);
         struct ft_log_segment *segment = NULL;
         if (log->n_segments > 0 && log->segments[0] != log->head &&
-            log->segments[0]->last <= floor) {
+            log->segments[0]->last <= floor && !is_kept_locked(log, floor)) {
             segment = ft_store_take_oldest_locked(log);
         } else {
             log->home->confirmed_locked(log, floor);

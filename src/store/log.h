@@ -99,6 +99,11 @@ struct ft_log_options {
      * was accounted for, and a crash came before their removal.  Both 0: none. */
     uint64_t dropped_first;
     uint64_t dropped_last;
+    /* What every reader has confirmed stays for go_back(), up to so many bytes (and a segment), and
+     * until it is so much older than the newest block (0: however old).  It is never in the way: at
+     * any bound it goes first, and nobody is told.  0 bytes: nothing stays. */
+    uint64_t keep_bytes;
+    int64_t keep_ns;
     /* What is freed at once.  0: 4 MiB in memory, 64 MiB on disk; less where bytes_max is small
      * (a twentieth of it in memory, an eighth on disk), more for a block that is larger. */
     uint64_t segment_bytes;
@@ -167,6 +172,9 @@ struct ft_log_stats {
     bool space_low;          /* So the last time that one was wanted. */
     uint64_t reserve_bytes;  /* Kept for a full disk. */
     int64_t oldest_time_ns;  /* ft_block_info.time_ns of the oldest block; 0 when empty. */
+    uint64_t kept_blocks;    /* The part in segments that every reader has confirmed. */
+    uint64_t kept_events;
+    uint64_t kept_bytes;
 };
 void ft_log_stats(struct ft_log *log, struct ft_log_stats *ret_stats);
 
@@ -203,8 +211,8 @@ void ft_log_reader_seek(struct ft_log_reader *reader, uint64_t position);
 uint64_t ft_log_reader_position(struct ft_log_reader *reader);
 
 /*
- * Everything up to 'position' is done; it never goes back.  On disk the position is written, not
- * synced: after a power cut a reader may get blocks again, never miss one.
+ * Everything up to 'position' is done; only go_back() takes that back.  On disk the position is
+ * written, not synced: after a power cut a reader may get blocks again, never miss one.
  */
 FT_MUST_USE ft_err ft_log_reader_confirm(struct ft_log_reader *reader, uint64_t position);
 uint64_t ft_log_reader_confirmed(struct ft_log_reader *reader);
@@ -215,6 +223,14 @@ uint64_t ft_log_reader_confirmed(struct ft_log_reader *reader);
  */
 FT_MUST_USE ft_err ft_log_reader_confirm_noted(struct ft_log_reader *reader, uint64_t position,
                                                const void *note, size_t size);
+/*
+ * Takes back what was confirmed behind 'position': these blocks are read and confirmed again, and
+ * from now on dropping them is a loss again.  'note' as above; NULL keeps the one that is there.
+ * Positions that are not confirmed yet are only sought.  FT_E_NOT_FOUND, and nothing has changed:
+ * the block behind 'position' is not there any more.
+ */
+FT_MUST_USE ft_err ft_log_reader_go_back(struct ft_log_reader *reader, uint64_t position,
+                                         const void *note, size_t size);
 /* Copies the note; '*ret_size' is 0 when there is none. */
 void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_SIZE_MAX],
                         size_t *ret_size);

@@ -109,8 +109,9 @@ struct ft_log {
     uint64_t next_position FT_GUARDED;
     uint64_t last FT_GUARDED; /* Of the newest block; 0 before the first. */
     uint64_t durable FT_GUARDED;
-    uint64_t bytes FT_GUARDED;      /* Of all segments on the list. */
-    uint64_t held_floor FT_GUARDED; /* Cursor files that are not in 'cursors' hold this back. */
+    int64_t newest_time_ns FT_GUARDED; /* ft_block_info.time_ns of the newest block. */
+    uint64_t bytes FT_GUARDED;         /* Of all segments on the list. */
+    uint64_t held_floor FT_GUARDED;    /* Cursor files that are not in 'cursors' hold this back. */
     uint64_t wakes FT_GUARDED;
     struct ft_log_cursor cursors[FT_LOG_READERS_MAX] FT_GUARDED;
     struct ft_log_stats counters FT_GUARDED; /* Only what is counted up. */
@@ -147,7 +148,9 @@ uint64_t ft_store_held_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
 
 /* Reports the blocks of 'segment' behind 'floor' as dropped, and discards it. */
 void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor);
-/* Discards what every reader has confirmed. */
+/* Bytes of the segments up to 'floor'. */
+uint64_t ft_store_bytes_to_locked(const struct ft_log *log, uint64_t floor) FT_REQUIRES(log->lock);
+/* Discards what every reader has confirmed, but for what is to be kept. */
 void ft_store_free_confirmed(struct ft_log *log);
 
 struct ft_log_cursor *ft_store_find_cursor_locked(struct ft_log *log, const char *name)

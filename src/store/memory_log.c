@@ -213,7 +213,8 @@ static void memory_taken_locked(struct ft_log *log, const struct ft_log_segment 
 static void memory_confirmed_locked(struct ft_log *log, uint64_t floor) FT_REQUIRES(log->lock)
 {
     struct memory_segment *head = log->head != NULL ? segment_of(log->head) : NULL;
-    if (head == NULL || head->base.n_blocks == 0 || head->base.last > floor || head->n_refs > 0) {
+    if (head == NULL || head->base.n_blocks == 0 || head->base.last > floor || head->n_refs > 0 ||
+        log->segments[0] != log->head || head->base.bytes <= log->options.keep_bytes) {
         return;
     }
     log->bytes -= head->base.bytes;

@@ -192,6 +192,39 @@ static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const voi
     return err;
 }
 
+ft_err ft_log_reader_go_back(struct ft_log_reader *reader, uint64_t position, const void *note,
+                             size_t size)
+{
+    assert(size <= FT_LOG_NOTE_SIZE_MAX);
+    struct ft_log *log = reader->log;
+    struct ft_log_cursor *cursor = reader->cursor;
+    struct ft_store_cursor_record record = {.confirmed = position};
+    ft_mutex_lock(&log->lock);
+    size_t i = ft_store_find_segment_locked(log, position + 1);
+    bool there = i < log->n_segments && log->segments[i]->first <= position + 1;
+    bool back = there && position < cursor->confirmed;
+    if (there) {
+        reader->next = position + 1;
+        cursor->taken = position;
+    }
+    if (back) {
+        cursor->confirmed = position;
+        cursor->held = position < cursor->held ? position : cursor->held;
+        if (note != NULL) {
+            memcpy(cursor->note, note, size);
+            cursor->note_size = size;
+        }
+        memcpy(record.note, cursor->note, cursor->note_size);
+        record.note_size = cursor->note_size;
+    }
+    ft_mutex_unlock(&log->lock);
+    if (back && !cursor->is_volatile) {
+        ft_err_ignore(log->home->cursor_store(log, cursor, &record, false),
+                      "a restart that finds the later place goes back again");
+    }
+    return there ? FT_OK : FT_E_NOT_FOUND;
+}
+
 uint64_t ft_log_reader_confirmed(struct ft_log_reader *reader)
 {
     ft_mutex_lock(&reader->log->lock);

@@ -296,6 +296,105 @@ TEST(the_slowest_reader_holds_segments)
     conformance_destroy(log);
 }
 
+static struct ft_log *keeping_log(struct drops *drops, uint64_t keep_bytes, int64_t keep_ns)
+{
+    struct ft_log_options options = {.bytes_max = MIB,
+                                     .full = FT_LOG_DROP_OLDEST,
+                                     .readers_hold = true,
+                                     .on_drop = count_drop,
+                                     .on_drop_ctx = drops,
+                                     .keep_bytes = keep_bytes,
+                                     .keep_ns = keep_ns,
+                                     .segment_bytes = 32768};
+    return conformance_create(&options);
+}
+
+static uint64_t first_of(struct ft_log *log)
+{
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(log, &first, &last);
+    return first;
+}
+
+TEST(what_is_confirmed_stays_up_to_a_bound_and_is_read_again)
+{
+    struct drops drops = {0};
+    struct ft_log *log = keeping_log(&drops, 200000, 0);
+    struct ft_log_reader *reader = reader_of(log, "one");
+    for (uint64_t n = 1; n <= 500; n++) {
+        append_n(log, n, n, 1000);
+        expect_next(reader, n, n, 1000);
+        CHECK_OK(ft_log_reader_confirm(reader, n));
+    }
+    struct ft_log_stats stats;
+    ft_log_stats(log, &stats);
+    CHECK(stats.kept_bytes >= 150000);
+    CHECK(stats.bytes <= 200000 + 2 * 65536);
+    CHECK(stats.kept_events <= stats.events);
+    uint64_t first = first_of(log);
+    CHECK(first > 200 && first < 350);
+    CHECK_ERR(ft_log_reader_go_back(reader, first - 2, NULL, 0), FT_E_NOT_FOUND);
+    CHECK_INT(ft_log_reader_confirmed(reader), 500);
+    CHECK_OK(ft_log_reader_go_back(reader, 400, "a note", 6));
+    CHECK_INT(ft_log_reader_confirmed(reader), 400);
+    uint8_t note[FT_LOG_NOTE_SIZE_MAX];
+    size_t size;
+    ft_log_reader_note(reader, note, &size);
+    CHECK_BYTES(note, size, "a note", 6);
+    expect_next(reader, 401, 401, 1000);
+    /* Confirming what is far behind frees nothing that is wanted again. */
+    CHECK_OK(ft_log_reader_confirm(reader, 401));
+    CHECK_OK(ft_log_reader_go_back(reader, 401, NULL, 0));
+    expect_next(reader, 402, 402, 1000);
+    CHECK_INT(drops.n, 0);
+    ft_log_reader_close(reader);
+    conformance_destroy(log);
+}
+
+TEST(what_is_kept_gives_way_without_a_word_and_what_is_wanted_again_does_not)
+{
+    struct drops drops = {0};
+    struct ft_log *log = keeping_log(&drops, MIB, 0);
+    struct ft_log_reader *reader = reader_of(log, "one");
+    for (uint64_t n = 1; n <= 600; n++) {
+        append_n(log, n, n, 1000);
+        expect_next(reader, n, n, 1000);
+        CHECK_OK(ft_log_reader_confirm(reader, n));
+    }
+    CHECK_INT(first_of(log), 1);
+    append_n(log, 601, 1300, 1000); /* More than fits beside it. */
+    CHECK(first_of(log) > 200 && first_of(log) < 600);
+    CHECK_INT(drops.n, 0);
+    uint64_t back_to = first_of(log);
+    CHECK_OK(ft_log_reader_go_back(reader, back_to - 1, NULL, 0));
+    append_n(log, 1301, 1400, 1000);
+    CHECK(drops.n > 0);
+    CHECK_INT(drops.first_seq, 2 * back_to);
+    CHECK(drops.in_order);
+    struct ft_block block;
+    CHECK_OK(ft_log_reader_next(reader, false, &block));
+    CHECK_INT(block.info.first_seq, drops.last_seq + 1);
+    ft_block_release(&block);
+    ft_log_reader_close(reader);
+    conformance_destroy(log);
+}
+
+TEST(what_is_kept_goes_with_age)
+{
+    struct drops drops = {0};
+    struct ft_log *log = keeping_log(&drops, MIB, 100000); /* A hundred blocks' time. */
+    struct ft_log_reader *reader = reader_of(log, "one");
+    for (uint64_t n = 1; n <= 400; n++) {
+        append_n(log, n, n, 1000);
+        CHECK_OK(ft_log_reader_confirm(reader, n));
+    }
+    CHECK(first_of(log) > 200 && first_of(log) <= 300);
+    CHECK_INT(drops.n, 0);
+    ft_log_reader_close(reader);
+    conformance_destroy(log);
+}
+
 TEST(a_block_outlives_its_segment)
 {
     struct ft_log *log = log_of(64 << 10, FT_LOG_DROP_OLDEST, NULL, 0);
