@@ -38,6 +38,12 @@ ft_err ft_ingest_create(const struct ft_ingest_options *options, struct ft_inges
 void ft_ingest_destroy(struct ft_ingest *ingest)
 {
     if (ingest != NULL) {
+        /* After a sync that failed their acks are still due. */
+        while (ingest->due != NULL) {
+            struct ft_ingest_session *session = ingest->due;
+            ingest->due = session->next_due;
+            ft_ingest_session_unref(session);
+        }
         ft_commit_queue_deinit(&ingest->queue);
         ft_mutex_deinit(&ingest->lock);
         free(ingest);

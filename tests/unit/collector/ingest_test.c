@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest_world.h"
+#include "lib/fault_disk.h"
 
 TEST(nothing_is_acknowledged_before_the_commit)
 {
@@ -178,5 +179,36 @@ TEST(a_token_that_is_bound_to_another_agent_is_denied)
     CHECK_OK(ft_ingest_session_open(world.ingest, peer, "x", &principal, &peer->session));
     CHECK(!say_hello(peer->session));
     expect_refusal(&world, 0, FT_INGEST_CLOSE_DENIED, "another agent");
+    teardown(&world);
+}
+
+TEST(a_stop_behind_a_failed_sync_lets_go_of_its_sessions)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_disk *disk = ft_fault_disk_create(1);
+    struct ft_log_options log = {.bytes_max = 1 << 20, .full = FT_LOG_REFUSE};
+    struct ft_ingest_options options = {.queue_bytes_max = 1 << 20,
+                                        .version = "test",
+                                        .clock = ft_clock_system(),
+                                        .instances = world.instances,
+                                        .peer_ops = &peer_ops};
+    CHECK_OK(ft_log_disk_open(disk, &log, NULL, NULL, &options.log));
+    ft_ingest_destroy(world.ingest);
+    CHECK_OK(ft_ingest_create(&options, &world.ingest));
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK(send_batch(session, &instance_id, 1, 10, FT_EVENT_DROP));
+    ft_fault_disk_fail(disk, FT_FAULT_SYNC, 1, UINT64_MAX, ft_err_from_errno(EIO));
+    CHECK_ERR(ft_ingest_commit(world.ingest, 0), ft_err_from_errno(EIO));
+    CHECK_INT(world.peers[0].n_messages, 1); /* Its Welcome. */
+    ft_ingest_session_close(session);
+    world.peers[0].session = NULL;
+    CHECK_INT(world.peers[0].n_refs, 1);
+    ft_ingest_destroy(world.ingest);
+    CHECK_INT(world.peers[0].n_refs, 0);
+    ft_log_destroy(options.log);
+    ft_disk_destroy(disk);
+    world.ingest = NULL;
     teardown(&world);
 }
