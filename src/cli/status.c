@@ -207,6 +207,10 @@ static void add_account(const struct ft_json_value *account, bool colour, struct
     }
     ft_json_each(ft_json_get(account, "lost_by_cause"), add_cause, out);
     bool balanced = ft_cli_is_set(account, "balanced");
+    uint64_t unaccounted = ft_cli_number_of(account, "unaccounted");
+    if (unaccounted > 0) {
+        ft_buf_addf(out, "%-18s %12llu\n", "unaccounted for", (unsigned long long)unaccounted);
+    }
     ft_buf_addf(out, "%-18s %s%12s%s\n", "account",
                 paint(balanced ? FT_EXIT_OK : FT_EXIT_FAILED, colour),
                 balanced ? "balanced" : "NOT BALANCED", colour ? "\033[0m" : "");

@@ -9,53 +9,35 @@
 
 static const char *const health_names[FT_HEALTH_N] = {"unknown", "ok", "degraded", "failed"};
 
-/* The account of one instance, or of all together. */
-struct account {
-    uint64_t observed;
-    uint64_t stored;
-    uint64_t retained;
-    uint64_t lost;
-    uint64_t lost_by_cause[FT_LOSS_CAUSE_N];
-    uint64_t missing;
-    bool balanced;
-    size_t n_unbalanced;
+/* Instances whose accounts do not balance, of which so many are named. */
+#define NAMED_MAX 8
+
+/* What the status says of all instances. */
+struct overview {
+    int64_t now_ns;
+    struct ft_account account;
     size_t n_silent;
+    size_t n_named;
+    struct ft_instance named[NAMED_MAX]; /* Without components. */
 };
 
-static void add_instance(struct account *account, const struct ft_instance *instance,
-                         int64_t now_ns);
-static void write_account(struct ft_json_writer *writer, const struct account *account);
+static void look_at(void *ctx, const struct ft_instance *instance);
+static void write_account(struct ft_json_writer *writer, const struct ft_account *account);
 static void write_agent(struct ft_json_writer *writer, const struct ft_instance *instance,
                         int64_t now_ns);
+static void write_told(struct ft_json_writer *writer, const struct ft_instance *instance);
+static void write_component(struct ft_json_writer *writer, const char *name, enum ft_health health,
+                            const char *text);
+static void write_unbalanced(struct ft_json_writer *writer, const struct overview *overview);
 static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns);
 static void write_uuid(struct ft_json_writer *writer, const char *key, const struct ft_uuid *uuid);
 static void write_components(struct ft_json_writer *writer, const struct ft_collector_view *view,
-                             const struct account *account, size_t n_instances);
-
-bool ft_instance_is_balanced(const struct ft_instance *instance)
-{
-    if (!instance->has_status) {
-        return true; /* It has not said anything that could be wrong. */
-    }
-    const struct ft_msg_status *status = &instance->status;
-    uint64_t lost = 0;
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        lost += status->lost[cause];
-    }
-    return status->observed_events ==
-               status->acknowledged_events + status->retained_events + lost &&
-           status->acknowledged_events <= instance->appended_events;
-}
+                             const struct overview *overview);
 
 void ft_collector_write_status(struct ft_json_writer *writer, const struct ft_collector_view *view)
 {
-    struct account account = {.balanced = true};
-    struct ft_instance *all = NULL;
-    size_t n = 0;
-    ft_err_ignore(ft_instances_list(view->instances, &all, &n), "without memory the list is empty");
-    for (size_t i = 0; i < n; i++) {
-        add_instance(&account, &all[i], view->now_ns);
-    }
+    struct overview overview = {.now_ns = view->now_ns};
+    ft_instances_each(view->instances, look_at, &overview);
     ft_json_object_begin(writer);
     ft_json_key_str(writer, "program", "flowtrail-collector");
     ft_json_key_str(writer, "version", FT_VERSION);
@@ -63,12 +45,11 @@ void ft_collector_write_status(struct ft_json_writer *writer, const struct ft_co
     write_uuid(writer, "collector_id", &view->collector_id);
     write_time(writer, "time", view->now_ns);
     write_time(writer, "started", view->started_ns);
-    write_components(writer, view, &account, n);
+    write_components(writer, view, &overview);
     ft_json_key_object(writer, "account");
-    write_account(writer, &account);
+    write_account(writer, &overview.account);
     ft_json_object_end(writer);
     ft_json_object_end(writer);
-    free(all);
 }
 
 void ft_collector_write_agents(struct ft_json_writer *writer, const struct ft_collector_view *view)
@@ -81,42 +62,26 @@ void ft_collector_write_agents(struct ft_json_writer *writer, const struct ft_co
         write_agent(writer, &all[i], view->now_ns);
     }
     ft_json_array_end(writer);
-    free(all);
+    ft_instances_list_free(all, n);
 }
 
-/*
- * What is stored is ours to say; what was observed and lost is the agent's last word, which may be
- * older than what arrived since.
- */
-static void add_instance(struct account *account, const struct ft_instance *instance,
-                         int64_t now_ns)
+static bool is_silent(const struct ft_instance *instance, int64_t now_ns)
 {
-    const uint64_t *by_cause = instance->has_status ? instance->status.lost : instance->lost_events;
-    uint64_t lost = 0;
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        lost += by_cause[cause];
-        account->lost_by_cause[cause] += by_cause[cause];
-    }
-    uint64_t stored = instance->appended_events;
-    uint64_t observed = instance->has_status ? instance->status.observed_events : 0;
-    if (observed < stored + lost) {
-        observed = stored + lost;
-    }
-    account->observed += observed;
-    account->stored += stored;
-    account->retained += observed - stored - lost;
-    account->lost += lost;
-    account->missing += instance->missing_events;
-    if (!ft_instance_is_balanced(instance)) {
-        account->balanced = false;
-        account->n_unbalanced++;
-    }
-    if (instance->connected && now_ns - instance->last_heard_ns > SILENT_NS) {
-        account->n_silent++;
+    return now_ns - instance->last_heard_ns > SILENT_NS;
+}
+
+static void look_at(void *ctx, const struct ft_instance *instance)
+{
+    struct overview *overview = ctx;
+    size_t n_before = overview->account.n_unbalanced;
+    ft_account_add(&overview->account, instance);
+    overview->n_silent += instance->connected && is_silent(instance, overview->now_ns);
+    if (overview->account.n_unbalanced > n_before && overview->n_named < NAMED_MAX) {
+        overview->named[overview->n_named++] = *instance;
     }
 }
 
-static void write_account(struct ft_json_writer *writer, const struct account *account)
+static void write_account(struct ft_json_writer *writer, const struct ft_account *account)
 {
     ft_json_key_u64(writer, "observed", account->observed);
     ft_json_key_u64(writer, "stored", account->stored);
@@ -129,14 +94,15 @@ static void write_account(struct ft_json_writer *writer, const struct account *a
         }
     }
     ft_json_object_end(writer);
-    ft_json_key_bool(writer, "balanced", account->balanced);
+    ft_json_key_u64(writer, "unaccounted", account->unaccounted);
+    ft_json_key_bool(writer, "balanced", account->n_unbalanced == 0);
 }
 
 static void write_agent(struct ft_json_writer *writer, const struct ft_instance *instance,
                         int64_t now_ns)
 {
-    struct account account = {.balanced = true};
-    add_instance(&account, instance, now_ns);
+    struct ft_account account = {0};
+    ft_account_add(&account, instance);
     ft_json_object_begin(writer);
     write_uuid(writer, "agent_id", &instance->key.agent_id);
     write_uuid(writer, "instance_id", &instance->key.instance_id);
@@ -145,11 +111,10 @@ static void write_agent(struct ft_json_writer *writer, const struct ft_instance 
     ft_json_key_str(writer, "version", instance->agent_version);
     ft_json_key_str(writer, "kernel_release", instance->kernel_release);
     ft_json_key_str(writer, "peer", instance->peer);
-    bool silent = now_ns - instance->last_heard_ns > SILENT_NS;
     ft_json_key_str(writer, "state",
-                    !instance->connected ? "away"
-                    : silent             ? "silent"
-                                         : "connected");
+                    !instance->connected          ? "away"
+                    : is_silent(instance, now_ns) ? "silent"
+                                                  : "connected");
     write_time(writer, "started", instance->started_ns);
     write_time(writer, "connected_since", instance->connected_ns);
     write_time(writer, "last_seen", instance->last_heard_ns);
@@ -164,25 +129,27 @@ static void write_agent(struct ft_json_writer *writer, const struct ft_instance 
     ft_json_key_u64(writer, "rejected_events", instance->rejected_events);
     ft_json_key_u64(writer, "missing_events", instance->missing_events);
     write_account(writer, &account);
-    if (instance->has_status) {
-        const struct ft_msg_status *status = &instance->status;
-        ft_json_key_u64(writer, "active_flows", status->active_flows);
-        ft_json_key_u64(writer, "filtered_events", status->filtered_events);
-        ft_json_key_u64(writer, "retained_bytes", status->retained_bytes);
-        ft_json_key_u64(writer, "conntrack_entries", status->conntrack_entries);
-        ft_json_key_u64(writer, "conntrack_entries_max", status->conntrack_entries_max);
-        ft_json_key_str(writer, "capture_step", status->capture_step);
-        ft_json_key_array(writer, "components");
-        for (unsigned i = 0; i < status->n_components; i++) {
-            ft_json_object_begin(writer);
-            ft_json_key_str(writer, "name", status->components[i].name);
-            ft_json_key_str(writer, "health", health_names[status->components[i].health]);
-            ft_json_key_str(writer, "text", status->components[i].text);
-            ft_json_object_end(writer);
-        }
-        ft_json_array_end(writer);
+    if (instance->told.known) {
+        write_told(writer, instance);
     }
     ft_json_object_end(writer);
+}
+
+static void write_told(struct ft_json_writer *writer, const struct ft_instance *instance)
+{
+    const struct ft_told *told = &instance->told;
+    ft_json_key_u64(writer, "active_flows", told->active_flows);
+    ft_json_key_u64(writer, "filtered_events", told->filtered_events);
+    ft_json_key_u64(writer, "retained_bytes", told->retained_bytes);
+    ft_json_key_u64(writer, "conntrack_entries", told->conntrack_entries);
+    ft_json_key_u64(writer, "conntrack_entries_max", told->conntrack_entries_max);
+    ft_json_key_str(writer, "capture_step", told->capture_step);
+    ft_json_key_array(writer, "components");
+    for (unsigned i = 0; i < instance->n_components; i++) {
+        const struct ft_msg_component *component = &instance->components[i];
+        write_component(writer, component->name, component->health, component->text);
+    }
+    ft_json_array_end(writer);
 }
 
 static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns)
@@ -212,14 +179,15 @@ static void write_component(struct ft_json_writer *writer, const char *name, enu
 }
 
 static void write_components(struct ft_json_writer *writer, const struct ft_collector_view *view,
-                             const struct account *account, size_t n_instances)
+                             const struct overview *overview)
 {
     char text[512];
     ft_json_key_array(writer, "components");
     size_t n_connected = ft_instances_connected(view->instances);
     (void)snprintf(text, sizeof text, "%s, %zu of %zu agents connected, %zu silent",
-                   view->ingest_listen, n_connected, n_instances, account->n_silent);
-    write_component(writer, "ingest", account->n_silent > 0 ? FT_HEALTH_DEGRADED : FT_HEALTH_OK,
+                   view->ingest_listen, n_connected, overview->account.n_instances,
+                   overview->n_silent);
+    write_component(writer, "ingest", overview->n_silent > 0 ? FT_HEALTH_DEGRADED : FT_HEALTH_OK,
                     text);
 
     struct ft_log_stats log;
@@ -251,10 +219,32 @@ static void write_components(struct ft_json_writer *writer, const struct ft_coll
         health = FT_HEALTH_DEGRADED;
     }
     write_component(writer, "store", health, text);
-    if (!account->balanced) {
-        (void)snprintf(text, sizeof text, "%zu agents' accounts do not balance",
-                       account->n_unbalanced);
-        write_component(writer, "account", FT_HEALTH_FAILED, text);
-    }
+    write_unbalanced(writer, overview);
     ft_json_array_end(writer);
+}
+
+/* A row for all, and one for each of the first: which agent it is must not be searched for. */
+static void write_unbalanced(struct ft_json_writer *writer, const struct overview *overview)
+{
+    const struct ft_account *account = &overview->account;
+    if (account->n_unbalanced == 0) {
+        return;
+    }
+    struct ft_buf text;
+    ft_buf_init(&text, 0);
+    ft_buf_addf(&text, "accounts that do not balance: %zu, events unaccounted for: %llu",
+                account->n_unbalanced, (unsigned long long)account->unaccounted);
+    write_component(writer, "account", FT_HEALTH_FAILED, ft_buf_str(&text));
+    for (size_t i = 0; i < overview->n_named; i++) {
+        const struct ft_instance *instance = &overview->named[i];
+        struct ft_discrepancy discrepancy;
+        char id[FT_UUID_TEXT_SIZE];
+        ft_uuid_format(&instance->key.instance_id, id);
+        ft_discrepancy_of(instance, &discrepancy);
+        ft_buf_clear(&text);
+        ft_buf_addf(&text, "%s, instance %s: ", instance->host_name, id);
+        ft_discrepancy_format(&discrepancy, &text);
+        write_component(writer, "account", FT_HEALTH_FAILED, ft_buf_str(&text));
+    }
+    ft_buf_deinit(&text);
 }

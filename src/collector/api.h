@@ -7,6 +7,7 @@
 #ifndef FT_COLLECTOR_API_H
 #define FT_COLLECTOR_API_H 1
 
+#include "collector/account.h"
 #include "collector/ingest.h"
 #include "collector/instances.h"
 #include "collector/sinker.h"
@@ -30,11 +31,5 @@ struct ft_collector_view {
 
 void ft_collector_write_status(struct ft_json_writer *writer, const struct ft_collector_view *view);
 void ft_collector_write_agents(struct ft_json_writer *writer, const struct ft_collector_view *view);
-
-/*
- * Does an instance's account balance?  The agent's own (observed = acknowledged + retained + lost)
- * and ours: we have at least what the agent believes we have.
- */
-bool ft_instance_is_balanced(const struct ft_instance *instance);
 
 #endif

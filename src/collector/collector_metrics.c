@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/collector_metrics.h"
 
-#include <stdlib.h>
-
+#include "collector/account.h"
 #include "collector/collector_impl.h"
 #include "metrics/process.h"
 #include "metrics/rows.h"
@@ -45,19 +44,30 @@ static double read_lag(void *from)
     return durable > committed ? (double)(durable - committed) : 0;
 }
 
+static void add_account(void *ctx, const struct ft_instance *instance)
+{
+    ft_account_add(ctx, instance);
+}
+
 static double read_unbalanced(void *from)
 {
-    struct ft_instance *all = NULL;
-    size_t n = 0;
-    if (ft_instances_list(from, &all, &n) != FT_OK) {
-        return 0;
-    }
-    size_t n_unbalanced = 0;
-    for (size_t i = 0; i < n; i++) {
-        n_unbalanced += !ft_instance_is_balanced(&all[i]);
-    }
-    free(all);
-    return (double)n_unbalanced;
+    struct ft_account account = {0};
+    ft_instances_each(from, add_account, &account);
+    return (double)account.n_unbalanced;
+}
+
+static double read_unaccounted(void *from)
+{
+    struct ft_account account = {0};
+    ft_instances_each(from, add_account, &account);
+    return (double)account.unaccounted;
+}
+
+static double read_retained(void *from)
+{
+    struct ft_account account = {0};
+    ft_instances_each(from, add_account, &account);
+    return (double)account.retained;
 }
 
 static double read_server(void *from, size_t offset)
@@ -147,6 +157,12 @@ static ft_err add_ingest(struct ft_collector *collector)
         {"flowtrail_collector_unbalanced_agents",
          "Agents whose account does not balance: observed = stored + retained + lost.", NULL, NULL,
          read_unbalanced, collector->instances, true},
+        {"flowtrail_collector_unaccounted_events",
+         "Events that these accounts miss, or have twice: not stored, not retained, not lost.",
+         NULL, NULL, read_unaccounted, collector->instances, true},
+        {"flowtrail_collector_agents_retained_events",
+         "Events that the agents have and we have not, by their last word.", NULL, NULL,
+         read_retained, collector->instances, true},
         {"flowtrail_collector_received_flows_total", "Events received, with repeats.", NULL, NULL,
          ft_metric_read_u64, &i->received_events, false},
         {"flowtrail_collector_received_blocks_total", "Blocks received.", NULL, NULL,

@@ -5,10 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/thread.h"
+#include "collector/account.h"
 #include "collector/commit_queue.h"
 #include "collector/ingest_impl.h"
 #include "wire/batch_reader.h"
+
+/* The least time between two lines about accounts. */
+#define COMPLAINT_NS (10 * FT_NS_PER_S)
 
 static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hello *hello);
 static bool send_welcome(struct ft_ingest_session *session, uint64_t durable_seq);
@@ -17,6 +22,8 @@ static bool on_batch(struct ft_ingest_session *session, struct ft_request *reque
 static bool reject_batch(struct ft_ingest_session *session, const struct ft_request *request,
                          const struct ft_diag *diag);
 static bool on_status(struct ft_ingest_session *session, const struct ft_msg_status *status);
+static void complain(struct ft_ingest_session *session, const char *host_name,
+                     const struct ft_discrepancy *discrepancy);
 static bool refuse(struct ft_ingest_session *session, enum ft_ingest_close why, const char *text);
 
 ft_err ft_ingest_create(const struct ft_ingest_options *options, struct ft_ingest **ret_ingest)
@@ -106,6 +113,7 @@ static void mark_gone(void *ctx, struct ft_instance *instance)
     /* A newer session may have taken the instance over. */
     if (!session->superseded) {
         instance->connected = false;
+        ft_instance_drop_components(instance);
         instance->last_heard_ns = ft_clock_real_ns(session->ingest->options.clock);
     }
 }
@@ -320,28 +328,65 @@ static bool reject_batch(struct ft_ingest_session *session, const struct ft_requ
     return ft_commit_queue_push(&ingest->queue, &item);
 }
 
+struct status_context {
+    const struct ft_msg_status *status;
+    int64_t now_ns;
+    bool is_news; /* The instance's account differs by another number than before. */
+    struct ft_discrepancy discrepancy;
+    char host_name[FT_WIRE_NAME_SIZE];
+};
+
 static void take_status(void *ctx, struct ft_instance *instance)
 {
-    const struct ft_msg_status *status = ctx;
-    instance->status = *status;
-    instance->has_status = true;
-}
-
-static void touch(void *ctx, struct ft_instance *instance)
-{
-    instance->last_heard_ns = *(const int64_t *)ctx;
+    struct status_context *context = ctx;
+    ft_instance_take_status(instance, context->status);
+    instance->last_heard_ns = context->now_ns;
+    ft_discrepancy_of(instance, &context->discrepancy);
+    uint64_t total = ft_discrepancy_total(&context->discrepancy);
+    context->is_news = total != instance->complained_events;
+    instance->complained_events = total;
+    memcpy(context->host_name, instance->host_name, sizeof context->host_name);
 }
 
 static bool on_status(struct ft_ingest_session *session, const struct ft_msg_status *status)
 {
-    struct ft_instances *instances = session->ingest->options.instances;
-    int64_t now_ns = ft_clock_real_ns(session->ingest->options.clock);
-    struct ft_msg_status copy = *status;
-    ft_err_ignore(ft_instances_with(instances, &session->key, take_status, &copy),
-                  "the next status comes soon");
-    ft_err_ignore(ft_instances_with(instances, &session->key, touch, &now_ns),
-                  "the next status comes soon");
+    const struct ft_ingest_options *options = &session->ingest->options;
+    struct status_context context = {.status = status, .now_ns = ft_clock_real_ns(options->clock)};
+    if (ft_instances_with(options->instances, &session->key, take_status, &context) == FT_OK &&
+        context.is_news) {
+        complain(session, context.host_name, &context.discrepancy);
+    }
     return true;
+}
+
+/* Once for each change; and not more than one line in COMPLAINT_NS, whoever it is about: a fault of
+ * ours would show in ten thousand agents at once. */
+static void complain(struct ft_ingest_session *session, const char *host_name,
+                     const struct ft_discrepancy *discrepancy)
+{
+    struct ft_ingest *ingest = session->ingest;
+    int64_t now_ns = ft_clock_mono_ns(ingest->options.clock);
+    int64_t due_ns = ingest->complaint_due_ns;
+    if (now_ns < due_ns || !atomic_compare_exchange_strong(&ingest->complaint_due_ns, &due_ns,
+                                                           now_ns + COMPLAINT_NS)) {
+        ingest->complaints_held++;
+        return;
+    }
+    uint64_t held = atomic_exchange(&ingest->complaints_held, 0);
+    char id[FT_UUID_TEXT_SIZE];
+    ft_uuid_format(&session->key.instance_id, id);
+    if (ft_discrepancy_total(discrepancy) == 0) {
+        ft_log(FT_LOG_INFO, "collector", "the account of %s, instance %s, balances again",
+               host_name, id);
+        return;
+    }
+    struct ft_buf words;
+    ft_buf_init(&words, 0);
+    ft_discrepancy_format(discrepancy, &words);
+    ft_log(FT_LOG_ERROR, "collector",
+           "the account of %s, instance %s, does not balance: %s (%llu further lines held back)",
+           host_name, id, ft_buf_str(&words), (unsigned long long)held);
+    ft_buf_deinit(&words);
 }
 
 /* Ends the session; nothing more is read from it. */

@@ -39,6 +39,8 @@ struct ft_ingest {
     /* Any thread. */
     struct ft_commit_queue queue;
     struct ft_ingest_stats stats;
+    _Atomic int64_t complaint_due_ns; /* When an account that does not balance may be logged. */
+    _Atomic uint64_t complaints_held;
     struct ft_mutex lock;
     struct ft_ingest_session *sessions FT_GUARDED;
     struct ft_uuid store_epoch FT_GUARDED;

@@ -11,7 +11,7 @@
 
 struct ft_instances {
     struct ft_mutex lock;
-    /* Open addressing over pointers: an instance is some kilobytes and must not move. */
+    /* Open addressing over pointers: an instance is two kilobytes and must not move. */
     struct ft_instance **slots FT_GUARDED;
     size_t n_slots FT_GUARDED; /* A power of two, at least twice 'n'. */
     size_t n FT_GUARDED;
@@ -25,6 +25,14 @@ static ft_err add_locked(struct ft_instances *instances, const struct ft_instanc
 static ft_err grow_locked(struct ft_instances *instances) FT_REQUIRES(instances->lock);
 static bool evict_locked(struct ft_instances *instances) FT_REQUIRES(instances->lock);
 static void insert(struct ft_instance **slots, size_t n_slots, struct ft_instance *instance);
+
+static void free_instance(struct ft_instance *instance)
+{
+    if (instance != NULL) {
+        free(instance->components);
+        free(instance);
+    }
+}
 
 static size_t slot_of(const struct ft_instance_key *key, size_t n_slots)
 {
@@ -52,7 +60,7 @@ void ft_instances_destroy(struct ft_instances *instances) FT_NO_TSA
         return;
     }
     for (size_t i = 0; i < instances->n_slots; i++) {
-        free(instances->slots[i]);
+        free_instance(instances->slots[i]);
     }
     free(instances->slots);
     ft_mutex_deinit(&instances->lock);
@@ -83,9 +91,38 @@ bool ft_instances_get(struct ft_instances *instances, const struct ft_instance_k
     bool found = instance != NULL;
     if (found) {
         *ret_instance = *instance;
+        ret_instance->n_components = 0;
+        ret_instance->components = NULL;
     }
     ft_mutex_unlock(&instances->lock);
     return found;
+}
+
+void ft_instances_each(struct ft_instances *instances, ft_instance_look_fn *fn, void *ctx)
+{
+    ft_mutex_lock(&instances->lock);
+    for (size_t i = 0; i < instances->n_slots; i++) {
+        if (instances->slots[i] != NULL) {
+            fn(ctx, instances->slots[i]);
+        }
+    }
+    ft_mutex_unlock(&instances->lock);
+}
+
+/* Without memory for them the copy has no components. */
+static void copy_instance(const struct ft_instance *instance, struct ft_instance *to)
+{
+    *to = *instance;
+    to->components = NULL;
+    size_t size = instance->n_components * sizeof *instance->components;
+    if (size > 0) {
+        to->components = malloc(size);
+    }
+    if (to->components != NULL) {
+        memcpy(to->components, instance->components, size);
+    } else {
+        to->n_components = 0;
+    }
 }
 
 ft_err ft_instances_list(struct ft_instances *instances, struct ft_instance **ret_all,
@@ -97,7 +134,7 @@ ft_err ft_instances_list(struct ft_instances *instances, struct ft_instance **re
     if (all != NULL) {
         for (size_t i = 0; i < instances->n_slots; i++) {
             if (instances->slots[i] != NULL) {
-                all[n++] = *instances->slots[i];
+                copy_instance(instances->slots[i], &all[n++]);
             }
         }
     }
@@ -108,6 +145,48 @@ ft_err ft_instances_list(struct ft_instances *instances, struct ft_instance **re
     *ret_all = all;
     *ret_n = n;
     return FT_OK;
+}
+
+void ft_instances_list_free(struct ft_instance *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(all[i].components);
+    }
+    free(all);
+}
+
+void ft_instance_take_status(struct ft_instance *instance, const struct ft_msg_status *status)
+{
+    instance->told = (struct ft_told){.known = true,
+                                      .time_ns = status->time_ns,
+                                      .observed_events = status->observed_events,
+                                      .acknowledged_events = status->acknowledged_events,
+                                      .retained_events = status->retained_events,
+                                      .retained_bytes = status->retained_bytes,
+                                      .filtered_events = status->filtered_events,
+                                      .active_flows = status->active_flows,
+                                      .conntrack_entries = status->conntrack_entries,
+                                      .conntrack_entries_max = status->conntrack_entries_max,
+                                      .our_appended_events = instance->appended_events,
+                                      .our_rejected_events = instance->rejected_events};
+    memcpy(instance->told.lost, status->lost, sizeof instance->told.lost);
+    memcpy(instance->told.capture_step, status->capture_step, sizeof instance->told.capture_step);
+    ft_instance_drop_components(instance);
+    size_t size = status->n_components * sizeof status->components[0];
+    if (size > 0) {
+        instance->components = malloc(size);
+    }
+    if (instance->components != NULL) {
+        memcpy(instance->components, status->components, size);
+        instance->n_components = status->n_components;
+    }
+}
+
+void ft_instance_drop_components(struct ft_instance *instance)
+{
+    free(instance->components);
+    instance->components = NULL;
+    instance->n_components = 0;
 }
 
 size_t ft_instances_connected(struct ft_instances *instances)
@@ -187,7 +266,7 @@ static bool evict_locked(struct ft_instances *instances)
     if (oldest == SIZE_MAX) {
         return false;
     }
-    free(instances->slots[oldest]);
+    free_instance(instances->slots[oldest]);
     instances->slots[oldest] = NULL;
     instances->n--;
     /* Later members of the run may have been placed past the hole: put them in again. */

@@ -28,7 +28,26 @@ struct ft_instance_key {
     struct ft_uuid instance_id;
 };
 
-/* A copy of everything that is known. */
+/* What the agent said of itself last, and what we had of it at that moment. */
+struct ft_told {
+    bool known;
+    int64_t time_ns; /* The agent's clock. */
+    uint64_t observed_events;
+    uint64_t acknowledged_events;
+    uint64_t retained_events;
+    uint64_t retained_bytes;
+    uint64_t filtered_events;
+    uint64_t active_flows;
+    uint64_t conntrack_entries;
+    uint64_t conntrack_entries_max;
+    uint64_t lost[FT_LOSS_CAUSE_N];
+    char capture_step[32];
+    /* Ours, when it was said: what came since must not look like a difference. */
+    uint64_t our_appended_events;
+    uint64_t our_rejected_events;
+};
+
+/* Everything that is known. */
 struct ft_instance {
     struct ft_instance_key key;
     char principal[FT_PRINCIPAL_NAME_SIZE];
@@ -51,8 +70,11 @@ struct ft_instance {
     uint64_t rejected_events;
     uint64_t missing_events;               /* Holes in the sequence numbers. */
     uint64_t lost_events[FT_LOSS_CAUSE_N]; /* What its LOSS events say, as stored. */
-    bool has_status;
-    struct ft_msg_status status;
+    struct ft_told told;
+    uint64_t complained_events; /* The difference that was logged last. */
+    /* Of the same status; NULL where it was not copied, and once the agent has gone. */
+    unsigned n_components;
+    struct ft_msg_component *components;
 };
 
 struct ft_instances;
@@ -72,13 +94,23 @@ FT_MUST_USE ft_err ft_instances_with(struct ft_instances *instances,
                                      const struct ft_instance_key *key, ft_instance_fn *fn,
                                      void *ctx);
 
-/* False when it is not known. */
+/* False when it is not known.  Without the components. */
 bool ft_instances_get(struct ft_instances *instances, const struct ft_instance_key *key,
                       struct ft_instance *ret_instance);
 
-/* Copies of all, in no order; the caller frees '*ret_all'. */
+/* Calls 'fn' for each, in no order, under the lock. */
+typedef void ft_instance_look_fn(void *ctx, const struct ft_instance *instance);
+void ft_instances_each(struct ft_instances *instances, ft_instance_look_fn *fn, void *ctx);
+
+/* Copies of all with their components, in no order. */
 FT_MUST_USE ft_err ft_instances_list(struct ft_instances *instances, struct ft_instance **ret_all,
                                      size_t *ret_n);
+void ft_instances_list_free(struct ft_instance *all, size_t n);
+
+/* Keeps what a status says; to be called from an ft_instance_fn. */
+void ft_instance_take_status(struct ft_instance *instance, const struct ft_msg_status *status);
+/* The agent has gone: its numbers stay, its components are no longer true. */
+void ft_instance_drop_components(struct ft_instance *instance);
 
 size_t ft_instances_connected(struct ft_instances *instances);
 

@@ -45,11 +45,12 @@ struct ft_flows_api_options {
     /*
      * An array of objects, one per agent.  The dashboard reads: "agent_id", "host_name", "version",
      * "state" ("connected", "away", …), "last_seen" (RFC 3339), "observed", "stored", "retained",
-     * "lost", "lost_by_cause" (object); what is absent is shown as unknown.
+     * "lost", "lost_by_cause" (object), "unaccounted"; what is absent is shown as unknown.
      */
     ft_flows_api_json_fn *agents;
     /* An object: "program", "version", "host_name", "components" (array of "name", "health",
-     * "text"), "account" ("observed", "stored", "retained", "lost", "lost_by_cause", "balanced").
+     * "text"), "account" ("observed", "stored", "retained", "lost", "lost_by_cause", "unaccounted",
+     * "balanced").
      */
     ft_flows_api_json_fn *status;
     void *ctx;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/account.h"
 #include "collector/identity.h"
 #include "collector/recovery.h"
 #include "sim.h"
@@ -22,6 +23,7 @@ static void sink(void *self);
 static ft_err open_all(struct sim_collector *collector);
 static void close_all(struct sim_collector *collector);
 static void after_step(struct sim_collector *collector);
+static void look_at_account(void *ctx, const struct ft_instance *instance);
 static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, const char *when);
 static void on_row(void *ctx, const struct sim_sink_row *row);
 
@@ -238,6 +240,23 @@ static void after_step(struct sim_collector *collector)
 {
     if (ft_fault_disk_stopped(collector->disk)) {
         sim_collector_die(collector, false, FT_FAULT_KILL);
+    } else if (collector->up) {
+        ft_instances_each(collector->instances, look_at_account, collector->sim);
+    }
+}
+
+/* Whatever happens, and at each moment: no account is off, and none looks so. */
+static void look_at_account(void *ctx, const struct ft_instance *instance)
+{
+    struct ft_discrepancy discrepancy;
+    ft_discrepancy_of(instance, &discrepancy);
+    if (ft_discrepancy_total(&discrepancy) > 0) {
+        struct ft_buf words;
+        ft_buf_init(&words, 0);
+        ft_discrepancy_format(&discrepancy, &words);
+        sim_broken(ctx, "the collector's account of %s: %s", instance->host_name,
+                   ft_buf_str(&words));
+        ft_buf_deinit(&words);
     }
 }
 

@@ -116,10 +116,15 @@ function accountOf(agent) {
   if (parts.some((part) => part === undefined)) {
     return { text: "unknown", className: "quiet" };
   }
-  const missing = agent.observed - agent.stored - agent.retained - agent.lost;
-  return missing === 0
+  const off = offBy(agent);
+  return off === 0
     ? { text: "balanced", className: "good" }
-    : { text: `off by ${number(missing)}`, className: "bad" };
+    : { text: `off by ${number(off)}`, className: "bad" };
+}
+
+/* The server knows of differences that do not show in the sum. */
+function offBy(agent) {
+  return agent.unaccounted ?? agent.observed - agent.stored - agent.retained - agent.lost;
 }
 
 function causes(agent) {
@@ -159,7 +164,7 @@ function showAccount(agents) {
     list.append(box);
   };
   names.forEach((name, i) => add(name, number(sums[i]), name === "lost" && sums[i] > 0 ? "bad" : ""));
-  const missing = sums[0] - sums[1] - sums[2] - sums[3];
+  const missing = agents.reduce((sum, agent) => sum + Math.abs(offBy(agent)), 0);
   const unknown = agents.filter((agent) => accountOf(agent).text === "unknown").length;
   if (agents.length === 0 || unknown > 0) {
     add("account", agents.length === 0 ? "no agents" : `unknown for ${unknown}`, "quiet");

@@ -30,7 +30,8 @@
     HEAD "\"components\":[" COMPONENT("log", "ok",                                                 \
                                       "well") "],"                                                 \
                                               "\"account\":{\"observed\":10,\"stored\":3,"         \
-                                              "\"retained\":2,\"lost\":4,\"balanced\":false}}"
+                                              "\"retained\":2,\"lost\":4,\"unaccounted\":1,"       \
+                                              "\"balanced\":false}}"
 
 static void shows(int code, const char *golden, const char *body, const char *const *words)
 {

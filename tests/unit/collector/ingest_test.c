@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/account.h"
 #include "ingest_world.h"
 #include "lib/fault_disk.h"
 
@@ -210,5 +211,52 @@ TEST(a_stop_behind_a_failed_sync_lets_go_of_its_sessions)
     ft_log_destroy(options.log);
     ft_disk_destroy(disk);
     world.ingest = NULL;
+    teardown(&world);
+}
+
+static void say_status(struct ft_ingest_session *session, uint64_t observed, uint64_t acknowledged,
+                       uint64_t retained)
+{
+    struct ft_msg_status status = {.observed_events = observed,
+                                   .acknowledged_events = acknowledged,
+                                   .retained_events = retained,
+                                   .n_components = 1};
+    struct ft_buf buf;
+    ft_buf_init(&buf, 0);
+    CHECK_OK(ft_status_encode(&status, &buf));
+    CHECK(ft_ingest_session_message(session, buf.data, buf.size));
+    ft_buf_deinit(&buf);
+}
+
+static uint64_t unaccounted(struct world *world)
+{
+    struct ft_instance instance = known(world);
+    instance.stored_events = instance.appended_events; /* There is no sink here. */
+    struct ft_account account = {0};
+    ft_account_add(&account, &instance);
+    return account.unaccounted;
+}
+
+TEST(a_status_is_compared_with_what_was_here_when_it_came)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK(send_batch(session, &instance_id, 1, 10, FT_EVENT_DROP));
+    say_status(session, 10, 0, 10); /* The batch is in the queue. */
+    CHECK_INT(unaccounted(&world), 0);
+    commit(&world);
+    CHECK_INT(unaccounted(&world), 0);
+    say_status(session, 15, 10, 5);
+    CHECK(send_batch(session, &instance_id, 11, 10, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(unaccounted(&world), 0);
+    say_status(session, 25, 25, 0); /* It was told of five that never came. */
+    CHECK_INT(unaccounted(&world), 5);
+    CHECK_INT(known(&world).complained_events, 5);
+    say_status(session, 25, 20, 5);
+    CHECK_INT(unaccounted(&world), 0);
+    CHECK_INT(known(&world).complained_events, 0);
     teardown(&world);
 }

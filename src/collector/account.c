@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/account.h"
+
+static uint64_t above(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+static uint64_t sum(const uint64_t lost[FT_LOSS_CAUSE_N])
+{
+    uint64_t total = 0;
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        total += lost[cause];
+    }
+    return total;
+}
+
+/*
+ * Rejected events that the agent takes for acknowledged: the connection broke before it heard of
+ * the rejection, and the next Welcome names a number alone.
+ */
+static uint64_t rejected_unheard(const struct ft_told *told)
+{
+    return above(told->our_rejected_events, told->lost[FT_LOSS_REJECTED]);
+}
+
+void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy *ret_discrepancy)
+{
+    const struct ft_told *told = &instance->told;
+    struct ft_discrepancy discrepancy = {0};
+    if (told->known) {
+        uint64_t lost = sum(told->lost);
+        uint64_t kept = told->acknowledged_events + told->retained_events;
+        discrepancy.own =
+            above(told->observed_events, kept + lost) + above(kept + lost, told->observed_events);
+        discrepancy.missing =
+            above(told->acknowledged_events, told->our_appended_events + rejected_unheard(told));
+    }
+    /* While something is on its way to the store nobody can tell. */
+    if (instance->stored_seq >= instance->appended_seq) {
+        discrepancy.store = above(instance->appended_events, instance->stored_events);
+    }
+    *ret_discrepancy = discrepancy;
+}
+
+uint64_t ft_discrepancy_total(const struct ft_discrepancy *discrepancy)
+{
+    return discrepancy->own + discrepancy->missing + discrepancy->store;
+}
+
+void ft_discrepancy_format(const struct ft_discrepancy *discrepancy, struct ft_buf *buf)
+{
+    const struct {
+        uint64_t n;
+        const char *words;
+    } parts[] = {
+        {discrepancy->own, "events by which the agent's own account is off"},
+        {discrepancy->missing, "events that the agent believes here and are not"},
+        {discrepancy->store, "events that left the log and are not in the store"},
+    };
+    const char *comma = "";
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].n > 0) {
+            ft_buf_addf(buf, "%s%s: %llu", comma, parts[i].words, (unsigned long long)parts[i].n);
+            comma = ", ";
+        }
+    }
+}
+
+void ft_account_add(struct ft_account *account, const struct ft_instance *instance)
+{
+    const struct ft_told *told = &instance->told;
+    const uint64_t *by_cause = told->known ? told->lost : instance->lost_events;
+    uint64_t stored = instance->appended_events;
+    uint64_t lost = sum(by_cause);
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        account->lost_by_cause[cause] += by_cause[cause];
+    }
+    if (told->known) {
+        uint64_t unheard = rejected_unheard(told);
+        account->lost_by_cause[FT_LOSS_REJECTED] += unheard;
+        lost += unheard;
+        uint64_t arrived = above(stored + unheard, told->acknowledged_events);
+        account->retained += above(told->retained_events, arrived);
+        account->observed += told->observed_events + above(arrived, told->retained_events);
+    } else {
+        account->observed += stored + lost;
+    }
+    struct ft_discrepancy discrepancy;
+    ft_discrepancy_of(instance, &discrepancy);
+    uint64_t unaccounted = ft_discrepancy_total(&discrepancy);
+    account->stored += stored;
+    account->lost += lost;
+    account->missing += instance->missing_events;
+    account->unaccounted += unaccounted;
+    account->n_instances++;
+    account->n_unbalanced += unaccounted > 0;
+}
