@@ -7,34 +7,16 @@
 
 /* Until the collector says otherwise. */
 #define STATUS_INTERVAL_NS_DEFAULT (5 * FT_NS_PER_S)
-#define STATUS_INTERVAL_NS_MIN     (100 * FT_NS_PER_MS)
-/* Welcome.message_bytes_max of 0 means that the collector does not say. */
-#define MESSAGE_BYTES_MAX_DEFAULT ((uint64_t)1 << 20)
 
 static void handle(struct ft_exporter *exporter, const struct ft_stream_event *event,
                    int64_t now_ns);
-static void handle_message(struct ft_exporter *exporter, const struct ft_stream_event *event,
-                           int64_t now_ns);
-static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_welcome *welcome,
-                           int64_t now_ns);
-static void handle_ack(struct ft_exporter *exporter, const struct ft_msg_ack *ack, int64_t now_ns);
-static void handle_closed(struct ft_exporter *exporter, const struct ft_stream_event *event,
-                          int64_t now_ns);
-static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector_id);
-static void begin_instance(struct ft_exporter *exporter, int64_t now_ns);
 static void act(struct ft_exporter *exporter, int64_t now_ns);
 static void pump(struct ft_exporter *exporter, int64_t now_ns);
 static void say_hello(struct ft_exporter *exporter);
 static void send_status(struct ft_exporter *exporter, int64_t now_ns);
 static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *block, int64_t now_ns);
-static void set_text(struct ft_exporter *exporter, const char *text);
 static void publish(struct ft_exporter *exporter);
 static int64_t next_deadline(const struct ft_exporter *exporter, int64_t until_ns);
-
-static int64_t now_of(const struct ft_exporter *exporter)
-{
-    return ft_clock_mono_ns(exporter->options.clock);
-}
 
 ft_err ft_exporter_create(const struct ft_exporter_options *options,
                           struct ft_exporter **ret_exporter)
@@ -46,11 +28,13 @@ ft_err ft_exporter_create(const struct ft_exporter_options *options,
     ft_mutex_init(&exporter->lock);
     ft_buf_init(&exporter->message, FT_LOG_BLOCK_SIZE_MAX);
     exporter->options = *options;
-    exporter->message_bytes_max = MESSAGE_BYTES_MAX_DEFAULT;
+    exporter->message_bytes_max = FT_EXPORTER_MESSAGE_BYTES_MAX;
     exporter->status_interval_ns = STATUS_INTERVAL_NS_DEFAULT;
     atomic_store(&exporter->stats.window_bytes, options->window_bytes);
-    ft_link_init(&exporter->link, &options->link, options->random, now_of(exporter));
+    ft_link_init(&exporter->link, &options->link, options->random, ft_exporter_now(exporter));
     ft_flight_init(&exporter->flight);
+    ft_trust_init(&exporter->trust, options->receipts, &options->receipt_keys, &options->agent_id,
+                  &options->instance_id, &options->binding);
     FT_TRY(ft_log_reader_open(options->log, "exporter", false, &exporter->reader));
     ft_exporter_resume(exporter);
     *ret_exporter = FT_TAKE(exporter);
@@ -73,22 +57,22 @@ void ft_exporter_destroy(struct ft_exporter *exporter)
 
 void ft_exporter_enable(struct ft_exporter *exporter)
 {
-    ft_link_enable(&exporter->link, now_of(exporter));
+    ft_link_enable(&exporter->link, ft_exporter_now(exporter));
 }
 
 void ft_exporter_disable(struct ft_exporter *exporter)
 {
-    ft_link_disable(&exporter->link, now_of(exporter));
+    ft_link_disable(&exporter->link, ft_exporter_now(exporter));
 }
 
 void ft_exporter_restart(struct ft_exporter *exporter)
 {
-    ft_link_restart(&exporter->link, now_of(exporter));
+    ft_link_restart(&exporter->link, ft_exporter_now(exporter));
 }
 
 void ft_exporter_use_stream(struct ft_exporter *exporter, struct ft_stream *stream)
 {
-    int64_t now_ns = now_of(exporter);
+    int64_t now_ns = ft_exporter_now(exporter);
     exporter->options.stream = stream;
     exporter->sending = false;
     ft_flight_rewind(&exporter->flight);
@@ -98,15 +82,15 @@ void ft_exporter_use_stream(struct ft_exporter *exporter, struct ft_stream *stre
 
 void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns)
 {
-    act(exporter, now_of(exporter));
-    pump(exporter, now_of(exporter));
+    act(exporter, ft_exporter_now(exporter));
+    pump(exporter, ft_exporter_now(exporter));
     struct ft_stream *stream = exporter->options.stream;
     struct ft_stream_event event;
     stream->ops->poll(stream, next_deadline(exporter, until_mono_ns), &event);
-    handle(exporter, &event, now_of(exporter));
-    act(exporter, now_of(exporter));
+    handle(exporter, &event, ft_exporter_now(exporter));
+    act(exporter, ft_exporter_now(exporter));
     publish(exporter); /* Before the pump: the status that it sends shows these numbers. */
-    pump(exporter, now_of(exporter));
+    pump(exporter, ft_exporter_now(exporter));
     publish(exporter);
 }
 
@@ -114,6 +98,13 @@ bool ft_exporter_is_drained(struct ft_exporter *exporter)
 {
     ft_exporter_refill(exporter);
     return exporter->flight.n == 0;
+}
+
+void ft_exporter_set_receipts(struct ft_exporter *exporter, enum ft_trust_policy policy,
+                              const struct ft_receipt_keys *keys)
+{
+    exporter->options.receipts = policy;
+    ft_trust_configure(&exporter->trust, policy, keys);
 }
 
 const struct ft_exporter_stats *ft_exporter_stats(const struct ft_exporter *exporter)
@@ -138,171 +129,15 @@ static void handle(struct ft_exporter *exporter, const struct ft_stream_event *e
         ft_link_opened(&exporter->link, now_ns);
         break;
     case FT_STREAM_MESSAGE:
-        handle_message(exporter, event, now_ns);
+        ft_exporter_receive(exporter, event, now_ns);
         break;
     case FT_STREAM_SENT:
         exporter->sending = false;
         break;
     case FT_STREAM_CLOSED:
-        handle_closed(exporter, event, now_ns);
+        ft_exporter_closed(exporter, event, now_ns);
         break;
     }
-}
-
-static void handle_message(struct ft_exporter *exporter, const struct ft_stream_event *event,
-                           int64_t now_ns)
-{
-    struct ft_response response;
-    struct ft_diag diag = {0};
-    if (ft_response_decode(event->data, event->size, &response, &diag) != FT_OK) {
-        exporter->stats.bad_messages++;
-        set_text(exporter, diag.text);
-        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
-        return;
-    }
-    switch (response.kind) {
-    case FT_RESPONSE_WELCOME:
-        handle_welcome(exporter, &response.welcome, now_ns);
-        break;
-    case FT_RESPONSE_ACK:
-        handle_ack(exporter, &response.ack, now_ns);
-        break;
-    case FT_RESPONSE_SLOW_DOWN:
-        if (response.slow_down.window_bytes > 0 &&
-            response.slow_down.window_bytes <= exporter->options.window_bytes) {
-            exporter->stats.window_bytes = response.slow_down.window_bytes;
-        }
-        exporter->pause_until_ns = now_ns + response.slow_down.pause_ms * FT_NS_PER_MS;
-        break;
-    case FT_RESPONSE_GO_AWAY:
-        set_text(exporter, response.go_away.reason);
-        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_GO_AWAY,
-                        response.go_away.retry_after_ms * FT_NS_PER_MS);
-        break;
-    case FT_RESPONSE_OTHER:
-        break;
-    }
-}
-
-static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_welcome *welcome,
-                           int64_t now_ns)
-{
-    if (exporter->link.state != FT_LINK_GREETING) {
-        exporter->stats.bad_messages++;
-        return;
-    }
-    if (exporter->bound && !ft_uuid_equal(&exporter->collector_id, &welcome->collector_id)) {
-        set_text(exporter, "this is another collector than the one these events belong to");
-        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
-        return;
-    }
-    ft_err err = bind(exporter, &welcome->collector_id);
-    if (err != FT_OK) {
-        set_text(exporter, "the spool cannot be bound to this collector, nothing is sent");
-        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
-        return;
-    }
-    if (welcome->durable_seq > exporter->ever_sent_seq) {
-        begin_instance(exporter, now_ns);
-        return;
-    }
-    if (welcome->durable_seq < exporter->acked_seq) {
-        /* Its store was lost or set back.  What was freed is gone from here; the rest follows. */
-        exporter->stats.gone_back++;
-    }
-    uint64_t window = exporter->options.window_bytes;
-    if (welcome->window_bytes > 0 && welcome->window_bytes < window) {
-        window = welcome->window_bytes;
-    }
-    exporter->stats.window_bytes = window;
-    exporter->message_bytes_max =
-        welcome->message_bytes_max > 0 ? welcome->message_bytes_max : MESSAGE_BYTES_MAX_DEFAULT;
-    if (welcome->status_interval_ms > 0) {
-        exporter->status_interval_ns = welcome->status_interval_ms * FT_NS_PER_MS;
-        if (exporter->status_interval_ns < STATUS_INTERVAL_NS_MIN) {
-            exporter->status_interval_ns = STATUS_INTERVAL_NS_MIN;
-        }
-    }
-    if (welcome->time_ns != 0) {
-        exporter->stats.clock_skew_ns =
-            welcome->time_ns - ft_clock_real_ns(exporter->options.clock);
-    }
-    ft_flight_rewind(&exporter->flight);
-    ft_exporter_take_durable(exporter, welcome->durable_seq, NULL, 0);
-    ft_link_welcomed(&exporter->link, now_ns);
-    exporter->status_due_ns = now_ns;
-    exporter->pause_until_ns = now_ns;
-    set_text(exporter, "");
-}
-
-static void handle_ack(struct ft_exporter *exporter, const struct ft_msg_ack *ack, int64_t now_ns)
-{
-    if (exporter->link.state != FT_LINK_ACTIVE) {
-        exporter->stats.bad_messages++;
-        return;
-    }
-    if (ack->durable_seq > ft_flight_sent_seq(&exporter->flight, exporter->acked_seq)) {
-        /* It speaks of something that was never sent: nothing is freed for it. */
-        exporter->stats.bad_acks++;
-        return;
-    }
-    ft_exporter_take_durable(exporter, ack->durable_seq, ack->rejected, ack->n_rejected);
-    exporter->stats.last_ack_real_ns = ft_clock_real_ns(exporter->options.clock);
-    ft_link_acked(&exporter->link, now_ns, exporter->flight.n_sent > 0);
-}
-
-static void handle_closed(struct ft_exporter *exporter, const struct ft_stream_event *event,
-                          int64_t now_ns)
-{
-    enum ft_link_reason reason = FT_LINK_REASON_PEER;
-    if (event->err == FT_E_AUTH) {
-        reason = FT_LINK_REASON_AUTH;
-    } else if (event->err == FT_E_PROTOCOL) {
-        reason = FT_LINK_REASON_PROTOCOL;
-    }
-    if (exporter->link.state != FT_LINK_CLOSING) {
-        set_text(exporter, event->text);
-    }
-    exporter->sending = false;
-    ft_flight_rewind(&exporter->flight);
-    ft_link_closed(&exporter->link, now_ns, reason);
-}
-
-static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector_id)
-{
-    struct ft_exporter_host *host = &exporter->options.host;
-    if (!exporter->bound && host->on_bound != NULL) {
-        FT_TRY(host->on_bound(host->ctx, collector_id));
-    }
-    exporter->bound = true;
-    exporter->collector_id = *collector_id;
-    return FT_OK;
-}
-
-/*
- * The collector has numbers that never left from here.  Blocks up to the last one that may have
- * left are the same on both sides; all behind them goes out as another instance.
- */
-static void begin_instance(struct ft_exporter *exporter, int64_t now_ns)
-{
-    struct ft_exporter_host *host = &exporter->options.host;
-    struct ft_uuid instance_id;
-    exporter->stats.bad_acks++;
-    if (host->on_new_instance == NULL ||
-        host->on_new_instance(host->ctx, exporter->ever_sent_seq, &instance_id) != FT_OK) {
-        set_text(exporter, "the collector claims to have events that were never sent");
-        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
-        return;
-    }
-    ft_flight_rewind(&exporter->flight);
-    ft_exporter_take_durable(exporter, exporter->ever_sent_seq, NULL, 0);
-    exporter->stats.new_instances++;
-    exporter->options.instance_id = instance_id;
-    exporter->base_seq = exporter->ever_sent_seq;
-    exporter->acked_seq = 0;
-    set_text(exporter, "the collector has events that were never sent from here: the log was set "
-                       "back, going on as another instance");
-    ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
 }
 
 static void act(struct ft_exporter *exporter, int64_t now_ns)
@@ -321,7 +156,7 @@ static void act(struct ft_exporter *exporter, int64_t now_ns)
         case FT_LINK_CONNECT: {
             ft_err err = stream->ops->open(stream);
             if (err != FT_OK) {
-                set_text(exporter, ft_err_text(err));
+                ft_exporter_set_text(exporter, ft_err_text(err));
                 ft_link_closed(&exporter->link, now_ns,
                                err == FT_E_AUTH ? FT_LINK_REASON_AUTH : FT_LINK_REASON_PEER);
             }
@@ -378,6 +213,12 @@ static void say_hello(struct ft_exporter *exporter)
                                  .time_ns = ft_clock_real_ns(options->clock),
                                  .has_collector_id = exporter->bound,
                                  .collector_id = exporter->collector_id};
+    struct ft_trust *trust = &exporter->trust;
+    ft_trust_begin(trust, options->random);
+    hello.has_challenge = true;
+    memcpy(hello.challenge, trust->challenge, sizeof hello.challenge);
+    hello.has_witness = trust->has_witness && options->receipts != FT_TRUST_OFF;
+    memcpy(hello.witness, trust->witness, sizeof hello.witness);
     struct ft_flight_block *first = ft_flight_first(&exporter->flight);
     hello.next_seq = options->host.next_seq(options->host.ctx);
     uint64_t done_seq =
@@ -399,8 +240,8 @@ static void say_hello(struct ft_exporter *exporter)
     if (err == FT_OK) {
         exporter->sending = true;
     } else {
-        set_text(exporter, ft_err_text(err));
-        ft_link_give_up(&exporter->link, now_of(exporter), FT_LINK_REASON_PEER, 0);
+        ft_exporter_set_text(exporter, ft_err_text(err));
+        ft_link_give_up(&exporter->link, ft_exporter_now(exporter), FT_LINK_REASON_PEER, 0);
     }
 }
 
@@ -441,6 +282,7 @@ static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *blo
         return false;
     }
     exporter->sending = true;
+    exporter->n_sent++;
     exporter->stats.sent_blocks++;
     exporter->stats.sent_events += block->block.info.n_events;
     if (exporter->options.host.on_sent != NULL) {
@@ -459,7 +301,7 @@ static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *blo
     return true;
 }
 
-static void set_text(struct ft_exporter *exporter, const char *text)
+void ft_exporter_set_text(struct ft_exporter *exporter, const char *text)
 {
     ft_mutex_lock(&exporter->lock);
     (void)snprintf(exporter->last_text, sizeof exporter->last_text, "%.*s",
@@ -486,7 +328,8 @@ static int64_t next_deadline(const struct ft_exporter *exporter, int64_t until_n
             deadline = exporter->status_due_ns;
         }
         if (exporter->flight.n > exporter->flight.n_sent &&
-            exporter->pause_until_ns > now_of(exporter) && exporter->pause_until_ns < deadline) {
+            exporter->pause_until_ns > ft_exporter_now(exporter) &&
+            exporter->pause_until_ns < deadline) {
             deadline = exporter->pause_until_ns;
         }
     }

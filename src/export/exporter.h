@@ -15,6 +15,11 @@
  * was there before that point is the same on both sides and confirmed; what came after it goes out
  * as another instance, so that nothing of it passes for something that the collector has.
  *
+ * Nothing is freed for words that are not proven (export/trust.h).  What was acknowledged stays in
+ * the log for a while (ft_log_options.keep_bytes): when the collector's position goes back, because
+ * its store was lost or set back, all of it that is still there is sent again, and what is not is
+ * told as lost there, once.
+ *
  * It waits only in step(), on the stream; time, network and randomness are handed in.
  * Thread: owner only, except the functions marked "any".
  */
@@ -32,6 +37,7 @@
 #include "export/flight.h"
 #include "export/link.h"
 #include "export/progress.h"
+#include "export/trust.h"
 #include "flow/ids.h"
 #include "store/log.h"
 #include "wire/message.h"
@@ -62,6 +68,14 @@ struct ft_exporter_host {
     /* The log was set back: all behind 'base_seq' belongs to a new instance from now on, also after
      * any restart.  On an error it is asked for again.  NULL: such a collector is refused. */
     ft_err (*on_new_instance)(void *ctx, uint64_t base_seq, struct ft_uuid *ret_instance_id);
+    /* The collector showed another key or store epoch than before: to be kept.  May be NULL. */
+    void (*on_trusted)(void *ctx, const struct ft_binding *binding);
+    /* The collector has nothing behind 'durable_seq' any more, although it had acknowledged more;
+     * on_gone follows for what cannot be sent again.  May be NULL. */
+    void (*on_gone_back)(void *ctx, uint64_t durable_seq);
+    /* Events that it had acknowledged are lost: there and, because they were freed, here.  Cause,
+     * count and numbers are set.  May be NULL. */
+    void (*on_gone)(void *ctx, const struct ft_loss *loss);
     /* The link changed its state; 'text' is for people, empty when there is nothing to say. */
     void (*on_state)(void *ctx, enum ft_link_state state, const char *text);
 };
@@ -86,6 +100,9 @@ struct ft_exporter_options {
     struct ft_uuid collector_id;
     uint64_t base_seq;  /* Numbers up to here belong to an earlier instance; 0: none. */
     uint64_t known_seq; /* The newest number in the log at the start: it may have been sent. */
+    struct ft_binding binding; /* Key and store epoch that were kept. */
+    enum ft_trust_policy receipts;
+    struct ft_receipt_keys receipt_keys; /* Trusted whatever was kept; none: the first is kept. */
     struct ft_exporter_host host;
 };
 
@@ -105,10 +122,18 @@ struct ft_exporter_stats {
     _Atomic uint64_t done_events;
     _Atomic uint64_t unacked_bytes;
     _Atomic uint64_t window_bytes;
-    _Atomic int64_t last_ack_real_ns; /* 0: never. */
-    _Atomic uint64_t bad_acks;        /* Acknowledgements of what was never sent: ignored. */
+    _Atomic int64_t last_ack_real_ns;   /* 0: never. */
+    _Atomic uint64_t bad_acks;          /* Acknowledgements of what was never sent: ignored. */
+    _Atomic uint64_t useless_acks;      /* They acknowledge nothing new, and cost no signature. */
+    _Atomic uint64_t bad_receipts;      /* Nothing was freed for them. */
+    _Atomic uint64_t refused_keys;      /* Welcomes without a key, or with another. */
+    _Atomic int proof;                  /* enum ft_delivery_proof */
+    _Atomic uint64_t unverified_events; /* Acknowledged without a receipt. */
     _Atomic uint64_t bad_messages;
     _Atomic uint64_t gone_back;     /* Welcomes with less than was acknowledged before. */
+    _Atomic uint64_t epoch_changes; /* Welcomes of another store epoch. */
+    _Atomic uint64_t back_events;   /* Acknowledged once, then wanted again. */
+    _Atomic uint64_t gone_events;   /* Acknowledged once, then lost there and here. */
     _Atomic uint64_t new_instances; /* Times that the log was found set back. */
     _Atomic int64_t clock_skew_ns;  /* The collector's clock less ours, at the last welcome. */
 };
@@ -140,6 +165,10 @@ void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns);
 
 /* True when everything that is sealed in the log is acknowledged. */
 bool ft_exporter_is_drained(struct ft_exporter *exporter);
+
+/* Another policy or other keys, from the next stream on. */
+void ft_exporter_set_receipts(struct ft_exporter *exporter, enum ft_trust_policy policy,
+                              const struct ft_receipt_keys *keys);
 
 /* Thread: any. */
 const struct ft_exporter_stats *ft_exporter_stats(const struct ft_exporter *exporter);

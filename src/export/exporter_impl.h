@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The exporter in parts: exporter.c talks to the collector, exporter_log.c takes blocks from the
- * log and confirms them there.
+ * The exporter in parts: exporter.c says what is to be said, exporter_receive.c takes what the
+ * collector says, exporter_log.c takes blocks from the log and confirms them there, and
+ * exporter_back.c takes that back when the collector has lost them.
  *
  * Not for other folders.  Thread: owner only.
  */
@@ -10,7 +11,9 @@
 
 #include "base/thread.h"
 #include "export/exporter.h"
+#include "export/holes.h"
 #include "export/progress.h"
+#include "export/trust.h"
 
 struct ft_exporter {
     struct ft_exporter_options options;
@@ -22,8 +25,15 @@ struct ft_exporter {
     bool sending; /* A send is under way; the stream takes one at a time. */
     bool bound;   /* The log belongs to 'collector_id'. */
     struct ft_uuid collector_id;
+    struct ft_trust trust;
+    unsigned n_bad;     /* Bad acks and receipts of this stream. */
+    uint64_t n_useless; /* Acks of this stream that acknowledged nothing new. */
+    uint64_t n_sent;    /* Blocks of this stream. */
     uint64_t message_bytes_max;
-    uint64_t acked_seq;
+    uint64_t acked_seq; /* Everything up to it is done with. */
+    struct ft_holes holes;
+    struct ft_hole gone;    /* The last that was told as lost at the collector; 0: none. */
+    uint64_t back_to_seq;   /* Up to here blocks were sent before. */
     uint64_t base_seq;      /* The instance's numbers begin behind it. */
     uint64_t ever_sent_seq; /* The last number that may ever have left. */
     uint64_t read_seq;      /* The last number that came out of the log. */
@@ -36,7 +46,33 @@ struct ft_exporter {
     char last_text[256] FT_GUARDED;
 };
 
+/* What the collector does not say in a Welcome. */
+#define FT_EXPORTER_MESSAGE_BYTES_MAX ((uint64_t)1 << 20)
+
+static inline int64_t ft_exporter_now(const struct ft_exporter *exporter)
+{
+    return ft_clock_mono_ns(exporter->options.clock);
+}
+
+/* exporter.c */
+void ft_exporter_set_text(struct ft_exporter *exporter, const char *text);
+
+/* exporter_receive.c */
+void ft_exporter_receive(struct ft_exporter *exporter, const struct ft_stream_event *event,
+                         int64_t now_ns);
+void ft_exporter_closed(struct ft_exporter *exporter, const struct ft_stream_event *event,
+                        int64_t now_ns);
+
+/* exporter_back.c */
+/* The collector has only what is up to 'durable_seq', which is less than 'acked_seq'.  On an error
+ * nothing has changed. */
+FT_MUST_USE ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq);
+
 /* exporter_log.c */
+/* The counts as they are kept with a place in the log. */
+struct ft_progress ft_exporter_progress(const struct ft_exporter *exporter);
+/* Makes these the counts that others see. */
+void ft_exporter_publish_progress(struct ft_exporter *exporter, const struct ft_progress *progress);
 /* Goes on where an earlier process stopped. */
 void ft_exporter_resume(struct ft_exporter *exporter);
 /* Takes blocks from the log while there is room in flight for them. */

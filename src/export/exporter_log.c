@@ -22,9 +22,12 @@ void ft_exporter_resume(struct ft_exporter *exporter)
     size_t size;
     ft_log_reader_note(exporter->reader, note, &size);
     if (ft_progress_decode(note, size, &progress)) {
-        exporter->stats.done_events = progress.done_events;
-        exporter->stats.rejected_events = progress.rejected_events;
-        exporter->stats.acked_events = progress.done_events - progress.rejected_events;
+        ft_exporter_publish_progress(exporter, &progress);
+    }
+    ft_holes_init(&exporter->holes, progress.acked_seq + 1);
+    if (progress.gone_last > 0) {
+        exporter->gone = (struct ft_hole){progress.gone_first, progress.gone_last};
+        ft_holes_add(&exporter->holes, progress.gone_first, progress.gone_last);
     }
     exporter->acked_seq = progress.acked_seq > options->base_seq ? progress.acked_seq : 0;
     exporter->read_seq = progress.acked_seq;
@@ -52,11 +55,53 @@ void ft_exporter_take_durable(struct ft_exporter *exporter, uint64_t durable_seq
     }
 }
 
-static uint64_t overlap(const struct ft_msg_range *range, uint64_t first_seq, uint64_t last_seq)
+struct ft_progress ft_exporter_progress(const struct ft_exporter *exporter)
 {
-    uint64_t first = range->first_seq > first_seq ? range->first_seq : first_seq;
-    uint64_t last = range->last_seq < last_seq ? range->last_seq : last_seq;
-    return first <= last ? last - first + 1 : 0;
+    return (struct ft_progress){.acked_seq = exporter->acked_seq,
+                                .done_events = exporter->stats.done_events,
+                                .rejected_events = exporter->stats.rejected_events,
+                                .gone_events = exporter->stats.gone_events,
+                                .gone_first = exporter->gone.first_seq,
+                                .gone_last = exporter->gone.last_seq};
+}
+
+void ft_exporter_publish_progress(struct ft_exporter *exporter, const struct ft_progress *progress)
+{
+    exporter->stats.rejected_events = progress->rejected_events;
+    exporter->stats.gone_events = progress->gone_events;
+    exporter->stats.acked_events =
+        progress->done_events - progress->rejected_events - progress->gone_events;
+    exporter->stats.done_events = progress->done_events;
+}
+
+/* The part of a rejected range that lies in the block; false when none does. */
+static bool part_of(const struct ft_msg_range *range, const struct ft_block_info *info,
+                    struct ft_hole *ret_part)
+{
+    uint64_t last_seq = info->first_seq + info->n_events - 1;
+    ret_part->first_seq = range->first_seq > info->first_seq ? range->first_seq : info->first_seq;
+    ret_part->last_seq = range->last_seq < last_seq ? range->last_seq : last_seq;
+    return ret_part->first_seq <= ret_part->last_seq;
+}
+
+/* How many of these are lost that were not accounted for before. */
+static uint64_t count_new(const struct ft_exporter *exporter, const struct ft_hole *part)
+{
+    return part->last_seq - part->first_seq + 1 -
+           ft_holes_overlap(&exporter->holes, part->first_seq, part->last_seq);
+}
+
+/* Tells what is lost of 'part', but for what was accounted for before, and remembers it. */
+static void tell_lost(struct ft_exporter *exporter, struct ft_hole part, bool damaged,
+                      const char *reason)
+{
+    struct ft_exporter_host *host = &exporter->options.host;
+    struct ft_hole run;
+    while (ft_holes_next_outside(&exporter->holes, part.first_seq, part.last_seq, &run)) {
+        (damaged && host->on_damaged != NULL ? host->on_damaged : host->on_rejected)(
+            host->ctx, run.first_seq, run.last_seq, reason);
+        ft_holes_add(&exporter->holes, run.first_seq, run.last_seq);
+    }
 }
 
 /*
@@ -69,39 +114,38 @@ static void finish(struct ft_exporter *exporter, const struct ft_msg_range *reje
     struct ft_exporter_host *host = &exporter->options.host;
     struct ft_flight_block first = *ft_flight_first(&exporter->flight);
     const struct ft_block_info *info = &first.block.info;
-    uint64_t last_seq = info->first_seq + info->n_events - 1;
-    uint64_t n_lost = first.lost_reason != NULL ? info->n_events : 0;
-    for (unsigned i = 0; i < n_rejected && first.lost_reason == NULL; i++) {
-        n_lost += overlap(&rejected[i], info->first_seq, last_seq);
+    struct ft_hole whole = {info->first_seq, info->first_seq + info->n_events - 1};
+    struct ft_hole part;
+    bool is_lost = first.lost_reason != NULL;
+    uint64_t n_new = count_new(exporter, &whole);
+    uint64_t n_lost = is_lost ? n_new : 0;
+    for (unsigned i = 0; i < n_rejected && !is_lost; i++) {
+        n_lost += part_of(&rejected[i], info, &part) ? count_new(exporter, &part) : 0;
     }
-    n_lost = n_lost < info->n_events ? n_lost : info->n_events;
-    exporter->acked_seq = last_seq;
-    struct ft_progress progress = {.acked_seq = last_seq,
-                                   .done_events = exporter->stats.done_events + info->n_events,
-                                   .rejected_events = exporter->stats.rejected_events + n_lost};
+    uint64_t done_seq =
+        exporter->acked_seq > exporter->base_seq ? exporter->acked_seq : exporter->base_seq;
+    /* What is between was dropped, and told by whoever dropped it. */
+    ft_holes_add(&exporter->holes, done_seq + 1, whole.first_seq - 1);
+    exporter->acked_seq = whole.last_seq;
+    struct ft_progress progress = ft_exporter_progress(exporter);
+    progress.done_events += n_new;
+    progress.rejected_events += n_lost;
     uint8_t note[FT_PROGRESS_SIZE];
     ft_progress_encode(&progress, note);
     ft_flight_pop(&exporter->flight);
     ft_err_ignore(
         ft_log_reader_confirm_noted(exporter->reader, first.block.position, note, sizeof note),
         "a position that is not kept is confirmed again by a later one");
-    if (first.lost_reason != NULL) {
-        bool damaged = first.lost_cause == FT_LOSS_SPOOL_DAMAGED && host->on_damaged != NULL;
-        (damaged ? host->on_damaged : host->on_rejected)(host->ctx, info->first_seq, last_seq,
-                                                         first.lost_reason);
+    if (is_lost) {
+        tell_lost(exporter, whole, first.lost_cause == FT_LOSS_SPOOL_DAMAGED, first.lost_reason);
     }
-    for (unsigned i = 0; i < n_rejected && first.lost_reason == NULL; i++) {
-        if (overlap(&rejected[i], info->first_seq, last_seq) > 0) {
-            uint64_t from = rejected[i].first_seq;
-            uint64_t to = rejected[i].last_seq;
-            host->on_rejected(host->ctx, from > info->first_seq ? from : info->first_seq,
-                              to < last_seq ? to : last_seq, rejected[i].reason);
+    for (unsigned i = 0; i < n_rejected && !is_lost; i++) {
+        if (part_of(&rejected[i], info, &part)) {
+            tell_lost(exporter, part, false, rejected[i].reason);
         }
     }
-    exporter->stats.rejected_events = progress.rejected_events;
-    exporter->stats.acked_events = progress.done_events - progress.rejected_events;
-    exporter->stats.done_events = progress.done_events;
-    host->on_acked(host->ctx, info->first_seq, last_seq, info->time_ns);
+    ft_exporter_publish_progress(exporter, &progress);
+    host->on_acked(host->ctx, whole.first_seq, whole.last_seq, info->time_ns);
 }
 
 static void read_blocks(struct ft_exporter *exporter)
@@ -138,6 +182,16 @@ static bool settle_lost(struct ft_exporter *exporter)
 
 static void take_block(struct ft_exporter *exporter, struct ft_block *block)
 {
+    uint64_t last_seq = block->info.first_seq + block->info.n_events - 1;
+    if (block->info.n_events > 0 && ft_holes_overlap(&exporter->holes, block->info.first_seq,
+                                                     last_seq) == block->info.n_events) {
+        /* Read again after the collector's position went back, but not stored then either. */
+        struct ft_block place = {.info = block->info, .position = block->position};
+        exporter->read_seq = last_seq;
+        ft_flight_push_settled(&exporter->flight, &place);
+        ft_block_release(block);
+        return;
+    }
     if (block->size + FT_WIRE_BATCH_HEAD_SIZE_MAX > exporter->message_bytes_max) {
         push_lost(exporter, &block->info, block->position, FT_LOSS_REJECTED,
                   "the block is larger than the collector takes");
@@ -155,7 +209,7 @@ static void take_block(struct ft_exporter *exporter, struct ft_block *block)
     }
     exporter->hole_position = 0;
     exporter->read_seq = first_seq + block->info.n_events - 1;
-    ft_flight_push(&exporter->flight, block);
+    ft_flight_push(&exporter->flight, block, last_seq <= exporter->back_to_seq);
 }
 
 /* In its turn: its place is confirmed with those before it. */

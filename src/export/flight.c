@@ -24,9 +24,11 @@ void ft_flight_clear(struct ft_flight *flight)
     }
 }
 
-void ft_flight_push(struct ft_flight *flight, const struct ft_block *block)
+void ft_flight_push(struct ft_flight *flight, const struct ft_block *block, bool sent_before)
 {
+    size_t index = flight->n;
     ft_flight_push_lost(flight, block, FT_LOSS_UNKNOWN, NULL);
+    flight->blocks[place(flight, index)].sent_before = sent_before;
 }
 
 void ft_flight_push_lost(struct ft_flight *flight, const struct ft_block *block,
@@ -37,6 +39,13 @@ void ft_flight_push_lost(struct ft_flight *flight, const struct ft_block *block,
         (struct ft_flight_block){.block = *block, .lost_reason = reason, .lost_cause = cause};
     flight->n++;
     flight->bytes += block->size;
+}
+
+void ft_flight_push_settled(struct ft_flight *flight, const struct ft_block *block)
+{
+    size_t index = flight->n;
+    ft_flight_push_lost(flight, block, FT_LOSS_UNKNOWN, "settled");
+    flight->blocks[place(flight, index)].settled = true;
 }
 
 void ft_flight_pop(struct ft_flight *flight)

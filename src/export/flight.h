@@ -23,6 +23,7 @@ struct ft_flight_block {
     /* It holds the place of events that cannot be sent; NULL for a real block. */
     const char *lost_reason;
     enum ft_loss_cause lost_cause;
+    bool settled; /* These were accounted for before: only their place is left to confirm. */
 };
 
 struct ft_flight {
@@ -39,10 +40,12 @@ void ft_flight_init(struct ft_flight *flight);
 void ft_flight_clear(struct ft_flight *flight);
 
 /* Takes the block over.  Not when full. */
-void ft_flight_push(struct ft_flight *flight, const struct ft_block *block);
+void ft_flight_push(struct ft_flight *flight, const struct ft_block *block, bool sent_before);
 /* The same for events that are lost: 'block' has no data.  'reason' is static. */
 void ft_flight_push_lost(struct ft_flight *flight, const struct ft_block *block,
                          enum ft_loss_cause cause, const char *reason);
+/* The same for events that were accounted for before. */
+void ft_flight_push_settled(struct ft_flight *flight, const struct ft_block *block);
 /* Releases the oldest block. */
 void ft_flight_pop(struct ft_flight *flight);
 

@@ -22,6 +22,9 @@ void ft_progress_encode(const struct ft_progress *progress, uint8_t to[FT_PROGRE
     put64(to, progress->acked_seq);
     put64(to + 8, progress->done_events);
     put64(to + 16, progress->rejected_events);
+    put64(to + 24, progress->gone_events);
+    put64(to + 32, progress->gone_first);
+    put64(to + 40, progress->gone_last);
 }
 
 bool ft_progress_decode(const uint8_t *from, size_t size, struct ft_progress *ret_progress)
@@ -31,6 +34,11 @@ bool ft_progress_decode(const uint8_t *from, size_t size, struct ft_progress *re
     }
     *ret_progress = (struct ft_progress){.acked_seq = get64(from),
                                          .done_events = get64(from + 8),
-                                         .rejected_events = get64(from + 16)};
-    return ret_progress->rejected_events <= ret_progress->done_events;
+                                         .rejected_events = get64(from + 16),
+                                         .gone_events = get64(from + 24),
+                                         .gone_first = get64(from + 32),
+                                         .gone_last = get64(from + 40)};
+    return ret_progress->rejected_events <= ret_progress->done_events &&
+           ret_progress->gone_events <= ret_progress->done_events - ret_progress->rejected_events &&
+           ret_progress->gone_first <= ret_progress->gone_last;
 }

@@ -12,12 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FT_PROGRESS_SIZE ((size_t)24)
+#define FT_PROGRESS_SIZE ((size_t)48)
 
 struct ft_progress {
     uint64_t acked_seq;       /* The last number that is done with; 0: none yet. */
     uint64_t done_events;     /* Of confirmed blocks, whatever became of them. */
     uint64_t rejected_events; /* The part that the collector did not store. */
+    uint64_t gone_events;     /* Were stored at the collector, are lost there and here, and told. */
+    uint64_t gone_first;      /* The last of these: numbers first..last; 0: none. */
+    uint64_t gone_last;
 };
 
 /* Numbers of 8 bytes, little-endian, in the order above. */

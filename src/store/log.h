@@ -231,6 +231,9 @@ FT_MUST_USE ft_err ft_log_reader_confirm_noted(struct ft_log_reader *reader, uin
  */
 FT_MUST_USE ft_err ft_log_reader_go_back(struct ft_log_reader *reader, uint64_t position,
                                          const void *note, size_t size);
+/* Replaces the note alone. */
+FT_MUST_USE ft_err ft_log_reader_set_note(struct ft_log_reader *reader, const void *note,
+                                          size_t size);
 /* Copies the note; '*ret_size' is 0 when there is none. */
 void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_SIZE_MAX],
                         size_t *ret_size);

@@ -192,6 +192,20 @@ static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const voi
     return err;
 }
 
+ft_err ft_log_reader_set_note(struct ft_log_reader *reader, const void *note, size_t size)
+{
+    assert(size <= FT_LOG_NOTE_SIZE_MAX);
+    struct ft_log *log = reader->log;
+    struct ft_log_cursor *cursor = reader->cursor;
+    ft_mutex_lock(&log->lock);
+    memcpy(cursor->note, note, size);
+    cursor->note_size = size;
+    struct ft_store_cursor_record record = {.confirmed = cursor->confirmed, .note_size = size};
+    memcpy(record.note, note, size);
+    ft_mutex_unlock(&log->lock);
+    return cursor->is_volatile ? FT_OK : log->home->cursor_store(log, cursor, &record, false);
+}
+
 ft_err ft_log_reader_go_back(struct ft_log_reader *reader, uint64_t position, const void *note,
                              size_t size)
 {
