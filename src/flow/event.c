@@ -12,8 +12,8 @@ static const char *const direction_names[FT_DIR_N] = {"UNKNOWN", "INGRESS", "EGR
 static const char *const class_names[FT_CLASS_N] = {"UNCLASSIFIED", "VIRTUAL", "SUBNET", "EXIT",
                                                     "PHYSICAL"};
 static const char *const cause_names[FT_LOSS_CAUSE_N] = {
-    "UNKNOWN",       "KERNEL_OVERRUN", "SOCKET_REOPENED", "PARSE",         "LOG_FULL",
-    "SPOOL_DAMAGED", "REJECTED",       "SHUTDOWN",        "COLLECTOR_LOST"};
+    "UNKNOWN",       "KERNEL_OVERRUN", "SOCKET_REOPENED", "PARSE",          "LOG_FULL",
+    "SPOOL_DAMAGED", "REJECTED",       "SHUTDOWN",        "COLLECTOR_LOST", "CRASH"};
 static const char *const tcp_state_names[FT_TCP_STATE_N] = {
     "NONE",     "SYN_SENT",  "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT",
     "LAST_ACK", "TIME_WAIT", "CLOSE",    "SYN_SENT2",   "MAX"};

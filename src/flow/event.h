@@ -58,6 +58,7 @@ enum ft_loss_cause {
     FT_LOSS_REJECTED = 6,        /* The collector could not take a block. */
     FT_LOSS_SHUTDOWN = 7,        /* The agent stopped with unacknowledged events in memory. */
     FT_LOSS_COLLECTOR_LOST = 8,  /* The collector lost what it had acknowledged; it is not here. */
+    FT_LOSS_CRASH = 9,           /* The agent or its host stopped before they were in the spool. */
     FT_LOSS_CAUSE_N
 };
 

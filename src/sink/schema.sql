@@ -163,7 +163,7 @@ CREATE VIEW flows_text AS
            (fields & (1 << 10)) != 0 AS preexisting,
            (fields & (1 << 11)) != 0 AS counters_unsure,
            nth_name(['UNKNOWN', 'KERNEL_OVERRUN', 'SOCKET_REOPENED', 'PARSE', 'LOG_FULL',
-                     'SPOOL_DAMAGED', 'REJECTED', 'SHUTDOWN', 'COLLECTOR_LOST'],
+                     'SPOOL_DAMAGED', 'REJECTED', 'SHUTDOWN', 'COLLECTOR_LOST', 'CRASH'],
                     loss_cause) AS loss_cause,
            loss_estimated, loss_begin, loss_end, loss_count, loss_first_seq, loss_last_seq
     FROM flows;
