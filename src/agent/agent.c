@@ -18,7 +18,10 @@
 #define IDLE_NS (1 * FT_NS_PER_S)
 
 static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag);
-static ft_err make_identity(struct ft_agent *agent);
+static ft_err make_identity(struct ft_agent *agent, struct ft_diag *diag);
+static ft_err open_spool(struct ft_agent *agent, bool has_agent_id, struct ft_diag *diag);
+static ft_err read_boot_id(struct ft_uuid *ret_boot_id);
+static void tell_spool(const struct ft_agent *agent, const struct ft_spool_report *report);
 static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag);
 static ft_err open_delivery(struct ft_agent *agent, struct ft_diag *diag);
 static void on_block(void *ctx);
@@ -29,6 +32,7 @@ static ft_err apply(struct ft_agent *agent, const struct ft_agent_options *optio
                     struct ft_diag *diag);
 static void tell_restart(void *ctx, const struct ft_option *option);
 static void stop_all(struct ft_agent *agent);
+static void tell_rest(struct ft_agent *agent);
 
 ft_err ft_agent_run(const struct ft_agent_options *options, ft_agent_load_fn *load, void *ctx)
 {
@@ -71,7 +75,7 @@ static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag)
     (void)snprintf(agent->host_name, sizeof agent->host_name, "%s",
                    agent->options->agent.host_name[0] != '\0' ? agent->options->agent.host_name
                                                               : agent->host.hostname);
-    FT_TRY(make_identity(agent));
+    FT_TRY(make_identity(agent, diag));
     FT_TRY(ft_metrics_create(0, &agent->metrics));
     FT_TRY(open_pipeline(agent, diag));
     struct ft_capture_options capture = {.config = agent->options,
@@ -83,28 +87,126 @@ static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag)
     FT_TRY(open_delivery(agent, diag));
     FT_TRY(ft_agent_metrics_register(agent));
     FT_TRY(ft_control_open(agent, &agent->control, diag));
+    if (agent->spool != NULL) {
+        FT_TRY(ft_spool_start(agent->spool));
+    }
     FT_TRY(ft_delivery_start(agent->delivery));
     return ft_capture_start(agent->capture);
 }
 
-static ft_err make_identity(struct ft_agent *agent)
+static ft_err make_identity(struct ft_agent *agent, struct ft_diag *diag)
 {
-    ft_uuid_make_random(ft_random_system(), &agent->instance_id);
+    bool has_agent_id = true;
     if (agent->options->agent.id[0] != '\0') {
-        return ft_uuid_parse(agent->options->agent.id, &agent->agent_id);
+        FT_TRY(ft_uuid_parse(agent->options->agent.id, &agent->agent_id));
+    } else {
+        char machine_id[FT_HOST_TEXT_SIZE];
+        ft_err err = ft_host_machine_id(machine_id);
+        has_agent_id = err == FT_OK;
+        if (has_agent_id) {
+            ft_uuid_from_machine_id(machine_id, &agent->agent_id);
+        } else if (agent->options->spool.path[0] == '\0') {
+            ft_log(FT_LOG_WARN, "agent",
+                   "this host has no machine id (%s): set agent.id, else it is another agent after "
+                   "each start",
+                   ft_err_text(err));
+        }
     }
-    char machine_id[FT_HOST_TEXT_SIZE];
-    ft_err err = ft_host_machine_id(machine_id);
-    if (err == FT_OK) {
-        ft_uuid_from_machine_id(machine_id, &agent->agent_id);
-        return FT_OK;
+    if (agent->options->spool.path[0] != '\0') {
+        return open_spool(agent, has_agent_id, diag);
     }
-    ft_uuid_make_random(ft_random_system(), &agent->agent_id);
-    ft_log(FT_LOG_WARN, "agent",
-           "this host has no machine id (%s): set agent.id, else it is another agent after each "
-           "start",
-           ft_err_text(err));
+    ft_uuid_make_random(ft_random_system(), &agent->instance_id);
+    if (!has_agent_id) {
+        ft_uuid_make_random(ft_random_system(), &agent->agent_id);
+    }
     return FT_OK;
+}
+
+static ft_err open_spool(struct ft_agent *agent, bool has_agent_id, struct ft_diag *diag)
+{
+    const struct ft_agent_options *config = agent->options;
+    const char *path = config->spool.path;
+    ft_err err = ft_disk_posix_create_private(path, &agent->spool_disk);
+    if (err == ft_err_from_errno(EBUSY)) {
+        return ft_diag_set(diag, err, NULL, 0, 0, "spool %s is in use by another agent", path);
+    }
+    if (err != FT_OK) {
+        return ft_diag_set(diag, err, NULL, 0, 0, "spool %s: %s%s", path, ft_err_text(err),
+                           err == ft_err_from_errno(EPERM) ? "; it belongs to another user"
+                           : err == ft_err_from_errno(ENOENT)
+                               ? "; the directory above it must exist"
+                               : "");
+    }
+    struct ft_spool_options options = {.bytes_max = config->spool.bytes_max,
+                                       .sync_each = config->spool.sync == FT_SPOOL_SYNC_BATCH,
+                                       .sync_interval_ns = config->spool.sync_interval,
+                                       .clock = agent->clock,
+                                       .random = ft_random_system(),
+                                       .has_agent_id = has_agent_id,
+                                       .agent_id = agent->agent_id};
+    if (!ft_agent_ratio_parse(config->spool.free_ratio_min, &options.free_ratio_min)) {
+        return FT_E_RANGE; /* The options' check has let it pass. */
+    }
+    ft_err_ignore(read_boot_id(&options.boot_id), "then a crash is taken for a power cut");
+    struct ft_spool_report report;
+    err = ft_spool_open(&options, agent->spool_disk, &agent->spool, &report);
+    if (err != FT_OK) {
+        return ft_diag_set(diag, err, NULL, 0, 0, "spool %s: %s", path,
+                           err == FT_E_UNSUPPORTED
+                               ? "another version of this program has written it"
+                               : ft_err_text(err));
+    }
+    struct ft_spool_identity identity;
+    ft_spool_get_identity(agent->spool, &identity);
+    agent->agent_id = identity.agent_id;
+    agent->instance_id = identity.instance_id;
+    tell_spool(agent, &report);
+    return FT_OK;
+}
+
+static ft_err read_boot_id(struct ft_uuid *ret_boot_id)
+{
+    char text[FT_HOST_TEXT_SIZE];
+    FT_TRY(ft_host_boot_id(text));
+    return ft_uuid_parse(text, ret_boot_id);
+}
+
+static void tell_spool(const struct ft_agent *agent, const struct ft_spool_report *report)
+{
+    const char *path = agent->options->spool.path;
+    ft_log(FT_LOG_INFO, "agent", "spool %s: %llu events retained in %llu KiB, ready in %lld ms",
+           path, (unsigned long long)report->retained_events,
+           (unsigned long long)(report->retained_bytes >> 10),
+           (long long)(report->took_ns / FT_NS_PER_MS));
+    if (report->state_lost) {
+        ft_log(FT_LOG_ERROR, "agent",
+               "spool %s: its state cannot be read: going on as another instance", path);
+    }
+    if (report->agent_changed) {
+        ft_log(FT_LOG_WARN, "agent",
+               "spool %s was another agent's (a copied machine?): going on as another instance",
+               path);
+    }
+    if (report->damaged_parts > 0) {
+        ft_log(FT_LOG_ERROR, "agent", "spool %s: %llu damaged parts, the first in %s at %llu: %s",
+               path, (unsigned long long)report->damaged_parts, report->first_damage.file,
+               (unsigned long long)report->first_damage.offset, report->first_damage.what);
+    }
+    if (report->unclean) {
+        ft_log(FT_LOG_WARN, "agent",
+               "the last run did not stop cleanly (%s): %llu events were not in the spool yet%s",
+               report->same_boot ? "it was killed" : "the host went down",
+               (unsigned long long)report->n_crash,
+               report->same_boot || report->is_new ? "" : ", or more");
+    }
+    if (report->n_missing > 0) {
+        ft_log(FT_LOG_ERROR, "agent", "spool %s: %llu events are missing, reported as lost", path,
+               (unsigned long long)report->n_missing);
+    }
+    if (report->n_surplus > 0) {
+        ft_log(FT_LOG_ERROR, "agent", "spool %s: %llu events more than were accounted for", path,
+               (unsigned long long)report->n_surplus);
+    }
 }
 
 static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag)
@@ -118,6 +220,10 @@ static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag)
                                            .clock = agent->clock,
                                            .on_event = ft_control_on_event,
                                            .on_event_ctx = &agent->control};
+    if (agent->spool != NULL) {
+        pipeline.tally = ft_spool_tally(agent->spool);
+        pipeline.kept_events = ft_spool_kept_events(agent->spool);
+    }
     FT_TRY(ft_pipeline_create(&pipeline, &agent->pipeline));
     struct ft_filter *filter = NULL;
     FT_TRY(ft_agent_filter_create(config, &filter));
@@ -127,12 +233,17 @@ static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag)
                                  .readers_hold = true,
                                  .on_drop = ft_pipeline_on_drop,
                                  .on_drop_ctx = agent->pipeline};
-    ft_err err = ft_log_memory_create(&log, &agent->log);
+    ft_err err = ft_log_memory_create(&log, &agent->memory_log);
     if (err != FT_OK) {
         return ft_diag_set(diag, err, NULL, 0, 0, "log of %llu bytes: %s",
                            (unsigned long long)config->log.bytes_max, ft_err_text(err));
     }
-    ft_pipeline_set_log(agent->pipeline, agent->log);
+    ft_pipeline_set_log(agent->pipeline, agent->memory_log);
+    agent->log = agent->memory_log;
+    if (agent->spool != NULL) {
+        agent->log = ft_spool_log(agent->spool);
+        return ft_spool_set_source(agent->spool, agent->memory_log);
+    }
     return FT_OK;
 }
 
@@ -154,6 +265,7 @@ static ft_err open_delivery(struct ft_agent *agent, struct ft_diag *diag)
                                            .random = ft_random_system(),
                                            .log = agent->log,
                                            .pipeline = agent->pipeline,
+                                           .spool = agent->spool,
                                            .fill_status = fill_status,
                                            .ctx = agent,
                                            .ack_seconds = ack_seconds};
@@ -258,19 +370,16 @@ static void tell_restart(void *ctx, const struct ft_option *option)
 /* The kernel first, then what was heard, then what is to be delivered (ARCHITECTURE.md). */
 static void stop_all(struct ft_agent *agent)
 {
+    int64_t timeout_ns = agent->options->stop_timeout;
     if (agent->capture != NULL) {
         ft_capture_stop(agent->capture);
     }
+    if (agent->spool != NULL) {
+        ft_spool_stop(agent->spool, timeout_ns);
+    }
     if (agent->delivery != NULL) {
-        ft_delivery_stop(agent->delivery, agent->options->stop_timeout);
-        struct ft_msg_status status;
-        ft_agent_fill_status(agent, &status);
-        if (status.retained_events > 0) {
-            ft_log(FT_LOG_WARN, "agent",
-                   "%llu events were not acknowledged and are gone with "
-                   "this process",
-                   (unsigned long long)status.retained_events);
-        }
+        ft_delivery_stop(agent->delivery, timeout_ns);
+        tell_rest(agent);
     }
     ft_control_close(&agent->control);
     if (agent->log != NULL) {
@@ -278,7 +387,30 @@ static void stop_all(struct ft_agent *agent)
     }
     ft_delivery_destroy(agent->delivery);
     ft_capture_destroy(agent->capture);
-    ft_log_destroy(agent->log);
+    bool clean =
+        agent->spool != NULL && agent->capture != NULL && ft_spool_is_drained(agent->spool);
+    ft_spool_close(agent->spool, clean);
+    ft_log_destroy(agent->memory_log);
     ft_pipeline_destroy(agent->pipeline);
     ft_metrics_destroy(agent->metrics);
+    ft_disk_destroy(agent->spool_disk);
+}
+
+/* What happens to the events that were not acknowledged. */
+static void tell_rest(struct ft_agent *agent)
+{
+    struct ft_msg_status status;
+    ft_agent_fill_status(agent, &status);
+    if (status.retained_events == 0) {
+        return;
+    }
+    if (agent->spool != NULL && ft_spool_is_drained(agent->spool)) {
+        ft_log(FT_LOG_INFO, "agent", "%llu events are retained in the spool",
+               (unsigned long long)status.retained_events);
+        return;
+    }
+    ft_log(FT_LOG_WARN, "agent",
+           "%llu events were not acknowledged%s: those are gone with this process",
+           (unsigned long long)status.retained_events,
+           agent->spool != NULL ? " and are not all in the spool" : "");
 }

@@ -10,6 +10,7 @@
 #include "agent/control.h"
 #include "agent/delivery.h"
 #include "agent/pipeline.h"
+#include "agent/spool.h"
 #include "base/thread.h"
 #include "metrics/metrics.h"
 #include "os/host.h"
@@ -28,7 +29,10 @@ struct ft_agent {
     struct ft_uuid instance_id;
     struct ft_metrics *metrics;
     struct ft_pipeline *pipeline;
-    struct ft_log *log;
+    struct ft_disk *spool_disk;
+    struct ft_spool *spool;    /* NULL: none. */
+    struct ft_log *memory_log; /* The pipeline appends to it. */
+    struct ft_log *log;        /* The exporter reads it: the spool's, or the same. */
     struct ft_capture *capture;
     struct ft_delivery *delivery;
     struct ft_control control;

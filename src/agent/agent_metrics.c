@@ -167,16 +167,17 @@ static ft_err add_pipeline(struct ft_agent *agent)
     };
     FT_TRY(ft_metrics_add_rows(agent->metrics, series, N_OF(series)));
     static const char *const causes[FT_LOSS_CAUSE_N] = {
-        "unknown",       "kernel_overrun", "socket_reopened", "parse",         "log_full",
-        "spool_damaged", "rejected",       "shutdown",        "collector_lost"};
+        "unknown",       "kernel_overrun", "socket_reopened", "parse",          "log_full",
+        "spool_damaged", "rejected",       "shutdown",        "collector_lost", "crash"};
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        const struct ft_metric_row lost = {"flowtrail_agent_events_lost_total",
-                                           "Events that are lost; each is told in a LOSS event.",
-                                           "cause",
-                                           causes[cause],
-                                           ft_metric_read_u64,
-                                           &p->lost[cause],
-                                           false};
+        const struct ft_metric_row lost = {
+            "flowtrail_agent_events_lost_total",
+            "Events that are lost; each is told in a LOSS event.",
+            "cause",
+            causes[cause],
+            ft_metric_read_u64,
+            ft_tally_lost(ft_pipeline_tally(agent->pipeline), (enum ft_loss_cause)cause),
+            false};
         FT_TRY(ft_metrics_add_rows(agent->metrics, &lost, 1));
     }
     return FT_OK;

@@ -46,6 +46,10 @@ static uint64_t host_next_seq(void *ctx);
 static void host_fill_status(void *ctx, struct ft_msg_status *status);
 static void host_on_acked(void *ctx, uint64_t first_seq, uint64_t last_seq, int64_t sealed_ns);
 static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason);
+static void host_on_damaged(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason);
+static void host_on_sent(void *ctx, uint64_t n_events);
+static ft_err host_on_bound(void *ctx, const struct ft_uuid *collector_id);
+static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, struct ft_uuid *ret_instance_id);
 static void host_on_state(void *ctx, enum ft_link_state state, const char *text);
 
 ft_err ft_delivery_create(const struct ft_delivery_options *options,
@@ -79,6 +83,10 @@ ft_err ft_delivery_create(const struct ft_delivery_options *options,
                                                         .fill_status = host_fill_status,
                                                         .on_acked = host_on_acked,
                                                         .on_rejected = host_on_rejected,
+                                                        .on_damaged = host_on_damaged,
+                                                        .on_sent = host_on_sent,
+                                                        .on_bound = host_on_bound,
+                                                        .on_new_instance = host_on_new_instance,
                                                         .on_state = host_on_state}};
         exporter.link.backoff_base_ns = config->collector.backoff_base;
         exporter.link.backoff_max_ns = config->collector.backoff_max;
@@ -89,6 +97,15 @@ ft_err ft_delivery_create(const struct ft_delivery_options *options,
         (void)snprintf(exporter.agent_version, sizeof exporter.agent_version, "%s", FT_VERSION);
         (void)snprintf(exporter.kernel_release, sizeof exporter.kernel_release, "%s",
                        options->kernel_release);
+        if (options->spool != NULL) {
+            struct ft_spool_identity identity;
+            ft_spool_get_identity(options->spool, &identity);
+            exporter.durable_only = true;
+            exporter.bound = identity.binding.bound;
+            exporter.collector_id = identity.binding.collector_id;
+            exporter.base_seq = identity.base_seq;
+            exporter.known_seq = identity.known_seq;
+        }
         FT_TRY(ft_exporter_create(&exporter, &delivery->exporter));
     }
     *ret_delivery = FT_TAKE(delivery);
@@ -355,6 +372,52 @@ static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, c
     ft_log(FT_LOG_WARN, "agent", "events %llu to %llu are not stored: %s, counted as lost",
            (unsigned long long)first_seq, (unsigned long long)last_seq, reason);
     ft_pipeline_lost(delivery->options.pipeline, FT_LOSS_REJECTED, first_seq, last_seq);
+}
+
+static void host_on_damaged(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason)
+{
+    struct ft_delivery *delivery = ctx;
+    ft_log(FT_LOG_ERROR, "agent", "events %llu to %llu: %s, counted as lost",
+           (unsigned long long)first_seq, (unsigned long long)last_seq, reason);
+    ft_pipeline_lost(delivery->options.pipeline, FT_LOSS_SPOOL_DAMAGED, first_seq, last_seq);
+}
+
+static void host_on_sent(void *ctx, uint64_t n_events)
+{
+    struct ft_delivery *delivery = ctx;
+    ft_tally_live(ft_pipeline_tally(delivery->options.pipeline))->sent += n_events;
+}
+
+static ft_err host_on_bound(void *ctx, const struct ft_uuid *collector_id)
+{
+    struct ft_delivery *delivery = ctx;
+    struct ft_spool *spool = delivery->options.spool;
+    if (spool == NULL) {
+        return FT_OK;
+    }
+    struct ft_spool_identity identity;
+    ft_spool_get_identity(spool, &identity);
+    identity.binding.bound = true;
+    identity.binding.collector_id = *collector_id;
+    return ft_spool_bind(spool, &identity.binding);
+}
+
+static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, struct ft_uuid *ret_instance_id)
+{
+    struct ft_delivery *delivery = ctx;
+    if (delivery->options.spool != NULL) {
+        FT_TRY(ft_spool_new_instance(delivery->options.spool, base_seq, ret_instance_id));
+    } else {
+        ft_uuid_make_random(delivery->options.random, ret_instance_id);
+    }
+    ft_pipeline_set_instance(delivery->options.pipeline, ret_instance_id);
+    char id[FT_UUID_TEXT_SIZE];
+    ft_uuid_format(ret_instance_id, id);
+    ft_log(FT_LOG_WARN, "agent",
+           "the collector has events that this log does not know to have sent: this host was set "
+           "back to an earlier state, and all behind event %llu goes out as instance %s",
+           (unsigned long long)base_seq, id);
+    return FT_OK;
 }
 
 /* One line when the collector is there, one when it is not: not one for each try. */

@@ -9,6 +9,7 @@
 
 #include "agent/options.h"
 #include "agent/pipeline.h"
+#include "agent/spool.h"
 #include "export/exporter.h"
 #include "metrics/metrics.h"
 
@@ -23,6 +24,7 @@ struct ft_delivery_options {
     struct ft_random *random;
     struct ft_log *log;
     struct ft_pipeline *pipeline;
+    struct ft_spool *spool; /* NULL: the log is in memory. */
     /* Called in the delivery's thread. */
     void (*fill_status)(void *ctx, struct ft_msg_status *status);
     void *ctx;

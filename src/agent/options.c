@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/options.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +19,12 @@ static bool check_url(const char *text, char *why, size_t why_size);
 static bool check_cidr(const char *text, char *why, size_t why_size);
 static bool check_ports(const char *text, char *why, size_t why_size);
 static bool check_protocol(const char *text, char *why, size_t why_size);
+static bool check_ratio(const char *text, char *why, size_t why_size);
 static ft_err check_options(const void *options, struct ft_diag *reterr_diag);
 static void settle_options(void *options, ft_option_tell_fn *tell, void *ctx);
 
 static const char *const mode_names[] = {"adaptive", "full", "destroy-only", NULL};
+static const char *const sync_names[] = {"interval", "batch", NULL};
 static const char *const action_names[] = {"keep", "drop", NULL};
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 static const char *const form_names[] = {"auto", "tty", "journal", "json", NULL};
@@ -146,8 +149,8 @@ static const struct ft_option options[] = {
                    .max = FT_FILTER_RULES_MAX),
 
     FT_OPT_SIZE(O, log.bytes_max, "log.bytes_max", "48MiB", MIB(1), MIB(65536),
-                "Memory for events that the collector has not acknowledged. At the bound the "
-                "oldest go, and a LOSS event says which.",
+                "Memory for events that the collector has not acknowledged, or, with a spool, that "
+                "are not in it yet. At the bound the oldest go, and a LOSS event says which.",
                 .flags = FT_OPTION_RESTART),
     FT_OPT_U64(O, log.block_events_max, "log.block_events_max", "2048", 1, FT_BATCH_EVENTS_MAX,
                "Events of one block.", .flags = FT_OPTION_ADVANCED),
@@ -155,6 +158,26 @@ static const struct ft_option options[] = {
                 "Bytes of one block.", .flags = FT_OPTION_ADVANCED),
     FT_OPT_DURATION(O, log.flush_interval, "log.flush_interval", "1s", FT_NS_PER_MS,
                     FT_NS_PER_S * 3600, "How long an event may wait for its block to fill."),
+
+    FT_OPT_PATH(O, spool.path, "spool.path", NULL,
+                "Directory in which events wait for their acknowledgement, so that a restart, a "
+                "crash or a power cut loses none of them. It belongs to one agent, which makes it; "
+                "its parent must exist. Empty: events wait in memory.",
+                .flags = FT_OPTION_RESTART),
+    FT_OPT_SIZE(O, spool.bytes_max, "spool.bytes_max", "2GiB", MIB(1), MIB(16 << 20),
+                "Disk space for them. At the bound the oldest go, and a LOSS event says which.",
+                .flags = FT_OPTION_RESTART),
+    FT_OPT_STRING(O, spool.free_ratio_min, "spool.free_ratio_min", "10%",
+                  "While less than this share of the file system is free the spool does not grow: "
+                  "the oldest events make room for new ones.",
+                  .check = check_ratio, .flags = FT_OPTION_RESTART, .value_name = "SHARE"),
+    FT_OPT_ENUM(O, spool.sync, "spool.sync", "interval", sync_names,
+                "When events are made durable, and may be sent: at intervals, or with each block. "
+                "A crash of the agent loses nothing either way; a power cut loses what was not.",
+                .flags = FT_OPTION_RESTART),
+    FT_OPT_DURATION(O, spool.sync_interval, "spool.sync_interval", "1s", FT_NS_PER_MS,
+                    FT_NS_PER_S * 3600, "That interval.",
+                    .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
 
     FT_OPT_PATH(O, control.socket, "control.socket", FT_AGENT_SOCKET,
                 "Unix socket that the command line asks (HTTP). Empty: none.",
@@ -188,6 +211,7 @@ static const struct ft_option_group groups[] = {
     {"capture", "What is taken from the kernel"},
     {"filter", "What is reported"},
     {"log", "Events until they are acknowledged"},
+    {"spool", "Events on disk"},
     {"control", "How it can be asked"},
     {"logging", "Log lines"},
 };
@@ -314,6 +338,32 @@ static bool check_protocol(const char *text, char *why, size_t why_size)
         return true;
     }
     (void)snprintf(why, why_size, "a protocol such as tcp, udp, icmp, or a number from 0 to 255");
+    return false;
+}
+
+bool ft_agent_ratio_parse(const char *text, double *ret_ratio)
+{
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (end == text || errno != 0 || strspn(text, "0123456789.%") != strlen(text)) {
+        return false;
+    }
+    if (strcmp(end, "%") == 0) {
+        value /= 100;
+        end++;
+    }
+    *ret_ratio = value;
+    return *end == '\0' && value >= 0 && value < 1;
+}
+
+static bool check_ratio(const char *text, char *why, size_t why_size)
+{
+    double ratio;
+    if (ft_agent_ratio_parse(text, &ratio)) {
+        return true;
+    }
+    (void)snprintf(why, why_size, "a share such as 10%% or 0.1, less than 100%%");
     return false;
 }
 

@@ -10,6 +10,7 @@
 #include "config/options.h"
 #include "filter/filter.h"
 
+enum ft_spool_sync { FT_SPOOL_SYNC_INTERVAL, FT_SPOOL_SYNC_BATCH };
 enum ft_capture_mode { FT_CAPTURE_ADAPTIVE, FT_CAPTURE_FULL, FT_CAPTURE_DESTROY_ONLY };
 
 /* One entry of filter.rules. */
@@ -64,6 +65,13 @@ struct ft_agent_options {
         int64_t flush_interval;
     } log;
     struct {
+        char *path;
+        uint64_t bytes_max;
+        char *free_ratio_min;
+        int sync; /* enum ft_spool_sync */
+        int64_t sync_interval;
+    } spool;
+    struct {
         char *socket;
         char *metrics_listen;
     } control;
@@ -84,6 +92,9 @@ extern const struct ft_option_table ft_agent_option_table;
 #define FT_AGENT_CONFIG_FILE "/etc/flowtrail/flowtraild.yaml"
 #define FT_AGENT_CONFIG_DIR  "/etc/flowtrail/conf.d"
 #define FT_AGENT_SOCKET      "/run/flowtrail/agent.sock"
+
+/* A share such as "10%" or "0.1", below one. */
+bool ft_agent_ratio_parse(const char *text, double *ret_ratio);
 
 /* The filter that 'options' describe; they have passed the table's check. */
 FT_MUST_USE ft_err ft_agent_filter_create(const struct ft_agent_options *options,

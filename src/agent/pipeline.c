@@ -5,34 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/loss_book.h"
 #include "base/thread.h"
 #include "wire/batch_builder.h"
 
-/* Notes from other threads until the pipeline takes them; the exporter makes a few per ack. */
-#define NOTES_MAX 256
-
 struct ft_pipeline {
     struct ft_pipeline_options options;
+    struct ft_tally *tally;
+    struct ft_tally *own_tally; /* NULL where it was handed in. */
     /* The pipeline thread. */
     struct ft_log *log;
     struct ft_batch_builder *builder;
     struct ft_buf block;
-    struct ft_loss_book book;
     uint64_t next_seq;
     int64_t opened_ns; /* When the open block got its first event. */
-    bool sealing;
     struct ft_pipeline_stats stats;
     /* Odd while the numbers of the account change; a reader that saw it change reads again. */
     _Atomic uint64_t account_version;
-    _Atomic uint64_t acked_seq;
     /* Any thread. */
     struct ft_mutex lock;
     struct ft_filter *filter FT_GUARDED;
     struct ft_filter_peer peers[FT_PIPELINE_PEERS_MAX] FT_GUARDED;
     size_t n_peers FT_GUARDED;
-    struct ft_loss notes[NOTES_MAX] FT_GUARDED;
-    size_t n_notes FT_GUARDED;
+    bool has_instance FT_GUARDED; /* For the next block. */
+    struct ft_uuid instance_id FT_GUARDED;
 };
 
 static void take(struct ft_pipeline *pipeline, struct ft_event *event);
@@ -40,8 +35,7 @@ static enum ft_filter_verdict judge(struct ft_pipeline *pipeline, const struct f
 static void number(struct ft_pipeline *pipeline, struct ft_event *event);
 static void seal(struct ft_pipeline *pipeline);
 static void tell_losses(struct ft_pipeline *pipeline);
-static void take_notes(struct ft_pipeline *pipeline);
-static void add_loss(struct ft_pipeline *pipeline, const struct ft_loss *loss);
+static void change_instance(struct ft_pipeline *pipeline);
 
 ft_err ft_pipeline_create(const struct ft_pipeline_options *options,
                           struct ft_pipeline **ret_pipeline)
@@ -52,9 +46,14 @@ ft_err ft_pipeline_create(const struct ft_pipeline_options *options,
     }
     ft_mutex_init(&pipeline->lock);
     ft_buf_init(&pipeline->block, FT_LOG_BLOCK_SIZE_MAX);
-    ft_loss_book_init(&pipeline->book);
     pipeline->options = *options;
-    pipeline->next_seq = 1;
+    pipeline->tally = options->tally;
+    if (pipeline->tally == NULL) {
+        FT_TRY(ft_tally_create(NULL, NULL, &pipeline->own_tally));
+        pipeline->tally = pipeline->own_tally;
+    }
+    pipeline->next_seq = ft_tally_live(pipeline->tally)->numbered + 1;
+    pipeline->stats.numbered_events = pipeline->next_seq - 1;
     FT_TRY(ft_batch_builder_create(&options->instance_id, &pipeline->builder));
     struct ft_filter_options keep_all = {0};
     struct ft_filter *filter = NULL;
@@ -70,6 +69,7 @@ void ft_pipeline_destroy(struct ft_pipeline *pipeline) FT_NO_TSA
         ft_batch_builder_destroy(pipeline->builder);
         ft_filter_destroy(pipeline->filter);
         ft_buf_deinit(&pipeline->block);
+        ft_tally_destroy(pipeline->own_tally);
         ft_mutex_deinit(&pipeline->lock);
         free(pipeline);
     }
@@ -81,16 +81,7 @@ void ft_pipeline_on_drop(void *ctx, const struct ft_block_info *info, size_t siz
 {
     (void)size;
     struct ft_pipeline *pipeline = ctx;
-    uint64_t last_seq = info->first_seq + info->n_events - 1;
-    pipeline->stats.dropped_events += info->n_events;
-    ft_loss_book_dropped(&pipeline->book, info->first_seq, last_seq);
-    struct ft_loss loss = {.cause = FT_LOSS_LOG_FULL,
-                           .begin_ns = info->time_ns,
-                           .end_ns = info->time_ns,
-                           .count = info->n_events,
-                           .first_seq = info->first_seq,
-                           .last_seq = last_seq};
-    add_loss(pipeline, &loss);
+    ft_tally_drop(pipeline->tally, info);
 }
 
 void ft_pipeline_set_filter(struct ft_pipeline *pipeline, struct ft_filter *filter)
@@ -123,12 +114,13 @@ static void take(struct ft_pipeline *pipeline, struct ft_event *event)
 {
     if ((event->fields & FT_FIELD_LOSS) != 0) {
         /* Told in its turn, and again if its event is dropped. */
-        add_loss(pipeline, &event->loss);
+        ft_tally_lose(pipeline->tally, &event->loss);
         return;
     }
     enum ft_filter_verdict verdict = judge(pipeline, event);
     if (verdict != FT_VERDICT_KEPT) {
         pipeline->stats.filtered[verdict]++;
+        ft_tally_live(pipeline->tally)->filtered++;
         return;
     }
     number(pipeline, event);
@@ -137,8 +129,6 @@ static void take(struct ft_pipeline *pipeline, struct ft_event *event)
 void ft_pipeline_tick(struct ft_pipeline *pipeline)
 {
     pipeline->account_version++;
-    take_notes(pipeline);
-    ft_loss_book_acked(&pipeline->book, pipeline->acked_seq);
     tell_losses(pipeline);
     if (ft_clock_mono_ns(pipeline->options.clock) >= ft_pipeline_deadline(pipeline)) {
         seal(pipeline);
@@ -157,7 +147,6 @@ int64_t ft_pipeline_deadline(const struct ft_pipeline *pipeline)
 void ft_pipeline_flush(struct ft_pipeline *pipeline)
 {
     pipeline->account_version++;
-    take_notes(pipeline);
     tell_losses(pipeline);
     if (ft_batch_builder_count(pipeline->builder) > 0) {
         seal(pipeline);
@@ -175,37 +164,35 @@ void ft_pipeline_lost(struct ft_pipeline *pipeline, enum ft_loss_cause cause, ui
                            .count = last_seq - first_seq + 1,
                            .first_seq = first_seq,
                            .last_seq = last_seq};
-    ft_mutex_lock(&pipeline->lock);
-    if (pipeline->n_notes < NOTES_MAX) {
-        pipeline->notes[pipeline->n_notes++] = loss;
-    } else {
-        /* The count stays exact; which numbers it was is in the collector's own record. */
-        struct ft_loss *last = &pipeline->notes[NOTES_MAX - 1];
-        last->count += loss.count;
-        last->first_seq = 0;
-        last->last_seq = 0;
-    }
-    ft_mutex_unlock(&pipeline->lock);
+    ft_tally_reject(pipeline->tally, &loss);
 }
 
-void ft_pipeline_acked(struct ft_pipeline *pipeline, uint64_t seq) { pipeline->acked_seq = seq; }
+void ft_pipeline_acked(struct ft_pipeline *pipeline, uint64_t seq)
+{
+    ft_tally_acked(pipeline->tally, seq);
+}
+
+void ft_pipeline_set_instance(struct ft_pipeline *pipeline, const struct ft_uuid *instance_id)
+{
+    ft_mutex_lock(&pipeline->lock);
+    pipeline->instance_id = *instance_id;
+    pipeline->has_instance = true;
+    ft_mutex_unlock(&pipeline->lock);
+}
 
 static void read_account(struct ft_pipeline *pipeline, struct ft_pipeline_account *account)
 {
     const struct ft_pipeline_stats *stats = &pipeline->stats;
-    account->observed = stats->numbered_events + stats->lost_unnumbered;
-    account->kept = stats->open_events + stats->sealed_events - stats->dropped_events;
+    struct ft_tally_sums sums;
+    ft_tally_get(pipeline->tally, &sums);
+    account->observed = sums.numbered + sums.merged + sums.lost_unnumbered;
+    account->merged = sums.merged;
+    account->kept =
+        pipeline->options.kept_events + stats->open_events + stats->sealed_events - sums.dropped;
     account->lost = 0;
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        account->lost_by_cause[cause] = stats->lost[cause];
-    }
-    ft_mutex_lock(&pipeline->lock);
-    for (size_t i = 0; i < pipeline->n_notes; i++) {
-        account->lost_by_cause[pipeline->notes[i].cause] += pipeline->notes[i].count;
-    }
-    ft_mutex_unlock(&pipeline->lock);
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        account->lost += account->lost_by_cause[cause];
+        account->lost_by_cause[cause] = sums.lost[cause];
+        account->lost += sums.lost[cause];
     }
 }
 
@@ -220,6 +207,8 @@ void ft_pipeline_get_account(struct ft_pipeline *pipeline, struct ft_pipeline_ac
         (void)sched_yield();
     }
 }
+
+struct ft_tally *ft_pipeline_tally(struct ft_pipeline *pipeline) { return pipeline->tally; }
 
 const struct ft_pipeline_stats *ft_pipeline_stats(const struct ft_pipeline *pipeline)
 {
@@ -238,6 +227,7 @@ static enum ft_filter_verdict judge(struct ft_pipeline *pipeline, const struct f
 static void number(struct ft_pipeline *pipeline, struct ft_event *event)
 {
     event->seq = pipeline->next_seq++;
+    ft_tally_live(pipeline->tally)->numbered = event->seq;
     pipeline->stats.numbered_events = event->seq;
     pipeline->stats.events[event->type < FT_EVENT_TYPE_N ? event->type : 0]++;
     if ((event->fields & FT_FIELD_INFERRED) != 0) {
@@ -281,43 +271,32 @@ static void seal(struct ft_pipeline *pipeline)
         ft_pipeline_on_drop(pipeline, &info, pipeline->block.size);
     }
     pipeline->stats.open_events = 0;
+    ft_tally_live(pipeline->tally)->sealed += info.n_events;
     pipeline->stats.sealed_events += info.n_events;
     pipeline->stats.sealed_blocks++;
     pipeline->stats.sealed_bytes += pipeline->block.size;
+    change_instance(pipeline);
 }
 
 /* Makes LOSS events of what is to be told. */
 static void tell_losses(struct ft_pipeline *pipeline)
 {
     struct ft_event event = {.type = FT_EVENT_LOSS, .fields = FT_FIELD_LOSS};
-    while (ft_loss_book_take(&pipeline->book, &event.loss)) {
+    while (ft_tally_tell(pipeline->tally, pipeline->next_seq, &event.loss)) {
         event.time_ns = ft_clock_real_ns(pipeline->options.clock);
-        ft_loss_book_told(&pipeline->book, pipeline->next_seq, &event.loss);
         number(pipeline, &event);
     }
 }
 
-static void take_notes(struct ft_pipeline *pipeline)
+static void change_instance(struct ft_pipeline *pipeline)
 {
-    struct ft_loss notes[NOTES_MAX];
     ft_mutex_lock(&pipeline->lock);
-    size_t n = pipeline->n_notes;
-    memcpy(notes, pipeline->notes, n * sizeof notes[0]);
-    pipeline->n_notes = 0;
+    bool changed = pipeline->has_instance;
+    struct ft_uuid instance_id = pipeline->instance_id;
+    pipeline->has_instance = false;
     ft_mutex_unlock(&pipeline->lock);
-    for (size_t i = 0; i < n; i++) {
-        if (notes[i].first_seq != 0) {
-            ft_loss_book_dropped(&pipeline->book, notes[i].first_seq, notes[i].last_seq);
-        }
-        add_loss(pipeline, &notes[i]);
+    if (changed) {
+        pipeline->options.instance_id = instance_id;
+        ft_batch_builder_set_instance(pipeline->builder, &instance_id);
     }
-}
-
-static void add_loss(struct ft_pipeline *pipeline, const struct ft_loss *loss)
-{
-    pipeline->stats.lost[loss->cause < FT_LOSS_CAUSE_N ? loss->cause : 0] += loss->count;
-    if (loss->first_seq == 0) {
-        pipeline->stats.lost_unnumbered += loss->count;
-    }
-    ft_loss_book_add(&pipeline->book, loss);
 }

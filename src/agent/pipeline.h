@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From events to the log: filters what the tracker emits, numbers it, packs it into blocks and
- * appends them to the log; turns losses into LOSS events; keeps the agent's account.
+ * appends them to the log; turns losses into LOSS events.
  *
  *     tracker ─► filter ─► number ─► block ─► log
  *
- * The account: observed = acknowledged + retained + lost, at any moment.  'Observed' counts every
- * event that was numbered and every one that is known to be lost before it could be.
+ * Losses and the numbers that outlive the process are in the tally (agent/tally.h).
  *
  * Thread: the pipeline thread, except the functions marked "any".
  */
@@ -16,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "agent/tally.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "filter/filter.h"
@@ -32,11 +32,14 @@ struct ft_pipeline_options {
     uint64_t block_bytes_max;
     int64_t flush_interval_ns;
     const struct ft_clock *clock; /* Borrowed. */
+    struct ft_tally *tally;       /* Borrowed; NULL: one of its own, from zero. */
+    uint64_t kept_events;         /* Retained or done with before this process began. */
     /* Each event that is kept, after it was numbered: for live streams.  May be NULL. */
     void (*on_event)(void *ctx, const struct ft_event *event);
     void *on_event_ctx;
 };
 
+/* Since the process began, but for the first. */
 struct ft_pipeline_stats {
     _Atomic uint64_t numbered_events; /* The last sequence number given. */
     _Atomic uint64_t events[FT_EVENT_TYPE_N];
@@ -46,11 +49,6 @@ struct ft_pipeline_stats {
     _Atomic uint64_t sealed_events;          /* In blocks that were given to the log. */
     _Atomic uint64_t sealed_blocks;
     _Atomic uint64_t sealed_bytes;
-    _Atomic uint64_t dropped_events; /* In blocks that the log dropped, not yet acknowledged. */
-    /* By cause, as LOSS events tell or will tell. */
-    _Atomic uint64_t lost[FT_LOSS_CAUSE_N];
-    /* The part of 'lost' that never had a number. */
-    _Atomic uint64_t lost_unnumbered;
 };
 
 struct ft_pipeline;
@@ -86,10 +84,14 @@ void ft_pipeline_lost(struct ft_pipeline *pipeline, enum ft_loss_cause cause, ui
 /* Everything up to 'seq' is with the collector.  Thread: any. */
 void ft_pipeline_acked(struct ft_pipeline *pipeline, uint64_t seq);
 
+/* Seals the open block under another instance from the next one on.  Thread: any. */
+void ft_pipeline_set_instance(struct ft_pipeline *pipeline, const struct ft_uuid *instance_id);
+
 /* The agent's account so far; all numbers belong to one moment. */
 struct ft_pipeline_account {
-    uint64_t observed; /* Numbered, or lost before that. */
-    uint64_t kept;     /* In the open block, or sealed and not dropped: acknowledged or retained. */
+    uint64_t observed; /* Numbered, merged, or lost before that. */
+    uint64_t merged;
+    uint64_t kept; /* In the open block, or sealed and not dropped: acknowledged or retained. */
     uint64_t lost;
     uint64_t lost_by_cause[FT_LOSS_CAUSE_N];
 };
@@ -97,6 +99,7 @@ struct ft_pipeline_account {
 /* Thread: any. */
 void ft_pipeline_get_account(struct ft_pipeline *pipeline, struct ft_pipeline_account *ret_account);
 
+struct ft_tally *ft_pipeline_tally(struct ft_pipeline *pipeline);
 /* Thread: any. */
 const struct ft_pipeline_stats *ft_pipeline_stats(const struct ft_pipeline *pipeline);
 

@@ -10,6 +10,7 @@
 
 #define VERSION 2
 
+static ft_err adopt(struct ft_slot_file *slots);
 static ft_err write_anew(struct ft_slot_file *slots, const uint8_t *slot, size_t size);
 static ft_err write_slot(struct ft_slot_file *slots, const uint8_t *slot, size_t size,
                          bool durable);
@@ -80,6 +81,13 @@ ft_err ft_slot_file_write(struct ft_slot_file *slots, const void *record, size_t
     }
     if (slots->file == NULL) {
         err = write_anew(slots, slot, slot_size);
+        /* Where there is no room for a new file, the old one has room for a slot. */
+        if (err != FT_OK && ft_err_kind(err) == FT_KIND_BLOCKED && adopt(slots) == FT_OK) {
+            err = write_slot(slots, slot, slot_size, durable);
+            if (err != FT_OK) {
+                ft_slot_file_close(slots);
+            }
+        }
     }
     free(slot);
     return err;
@@ -131,7 +139,50 @@ static ft_err write_anew(struct ft_slot_file *slots, const uint8_t *slot, size_t
     free(data);
     FT_TRY(err);
     slots->stable = 0;
+    slots->spoilt = false;
     return slots->disk->ops->open(slots->disk, slots->name, false, &slots->file);
+}
+
+/* Opens the file that is there; its newest slot is the one to be left alone. */
+static ft_err adopt(struct ft_slot_file *slots)
+{
+    const struct ft_disk_ops *ops = slots->disk->ops;
+    size_t slot_bytes = slots->kind->slot_bytes;
+    struct ft_disk_file *file;
+    if (slots->spoilt) {
+        return ft_err_from_errno(EIO);
+    }
+    uint8_t *data = malloc(2 * slot_bytes);
+    if (data == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    size_t size = 0;
+    uint64_t newest = 0;
+    ft_err err = ops->open(slots->disk, slots->name, false, &file);
+    if (err == FT_OK) {
+        err = ops->read_at(file, 0, data, 2 * slot_bytes, &size);
+        slots->file = file;
+    }
+    for (unsigned i = 0; i < 2 && err == FT_OK; i++) {
+        uint64_t generation;
+        const uint8_t *record;
+        size_t record_size;
+        if (size >= (i + 1) * slot_bytes &&
+            ft_slot_decode(slots->kind, data + i * slot_bytes, slot_bytes, &generation, &record,
+                           &record_size) &&
+            generation > newest) {
+            newest = generation;
+            slots->stable = i;
+        }
+    }
+    free(data);
+    if (err == FT_OK && newest == 0) {
+        err = FT_E_CORRUPT;
+    }
+    if (err != FT_OK) {
+        ft_slot_file_close(slots);
+    }
+    return err;
 }
 
 static ft_err write_slot(struct ft_slot_file *slots, const uint8_t *slot, size_t size, bool durable)
@@ -140,7 +191,9 @@ static ft_err write_slot(struct ft_slot_file *slots, const uint8_t *slot, size_t
     unsigned other = 1 - slots->stable;
     FT_TRY(ops->write_at(slots->file, other * slots->kind->slot_bytes, slot, size));
     if (durable) {
-        FT_TRY(ops->sync(slots->file));
+        ft_err err = ops->sync(slots->file);
+        slots->spoilt = err != FT_OK;
+        FT_TRY(err);
         slots->stable = other;
     }
     return FT_OK;

@@ -44,6 +44,7 @@ struct ft_slot_file {
     struct ft_disk_file *file; /* NULL: to be written anew. */
     uint64_t generation;
     unsigned stable; /* The slot that is known to be on disk. */
+    bool spoilt;     /* A sync of the file has failed: it is never synced again. */
 };
 
 /*
@@ -62,7 +63,8 @@ void ft_slot_file_close(struct ft_slot_file *slots);
 
 /*
  * Writes the record, and with 'durable' makes it so.  The first write, and one after a failure,
- * replaces the file; that is durable always.
+ * replaces the file; that is durable always.  Where there is no room for that the file that is
+ * there is used on, so that with it a record can always be written.
  */
 FT_MUST_USE ft_err ft_slot_file_write(struct ft_slot_file *slots, const void *record, size_t size,
                                       bool durable);

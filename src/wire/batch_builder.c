@@ -130,6 +130,12 @@ uint32_t ft_batch_builder_count(const struct ft_batch_builder *builder)
     return builder->batch.count;
 }
 
+void ft_batch_builder_set_instance(struct ft_batch_builder *builder,
+                                   const struct ft_uuid *instance_id)
+{
+    builder->instance_id = *instance_id;
+}
+
 uint64_t ft_batch_builder_first_seq(const struct ft_batch_builder *builder)
 {
     return builder->batch.first_seq;

@@ -31,6 +31,10 @@ FT_MUST_USE ft_err ft_batch_builder_create(const struct ft_uuid *instance_id,
 void ft_batch_builder_destroy(struct ft_batch_builder *builder);
 FT_DEFINE_CLEANUP(struct ft_batch_builder, ft_batch_builder_destroy);
 
+/* The instance of the batch that is being built and of those that follow. */
+void ft_batch_builder_set_instance(struct ft_batch_builder *builder,
+                                   const struct ft_uuid *instance_id);
+
 /*
  * Adds an event; its 'seq' is one more than that of the event before (asserted).  FT_E_FULL when
  * the batch has FT_BATCH_EVENTS_MAX events or no room for its strings: seal first.

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finds the spool again.  Four things tell what the last process had: the state, the page of live
+ * numbers, the log, and the exporter's place in it with its counts.  Whatever was numbered is
+ * acknowledged, retained in the log, or lost; what is none of it is lost now, and is told.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/spool_impl.h"
+#include "export/progress.h"
+
+/* The exporter's name as a reader of the log (export/exporter.c). */
+#define EXPORTER_NAME "exporter"
+
+/* What is there, apart from the state. */
+struct finding {
+    struct ft_progress progress;
+    uint64_t retained; /* Events in the log behind the exporter's place. */
+    bool has_newest;   /* Block of the log. */
+    struct ft_block_info newest;
+    bool exact; /* The live numbers are those that the process died with. */
+};
+
+static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report);
+static ft_err read_state(struct ft_spool *spool, struct ft_spool_state *state,
+                         struct ft_spool_report *report);
+static ft_err open_log(struct ft_spool *spool, const struct ft_spool_state *state,
+                       struct ft_spool_report *report);
+static void on_damage(void *ctx, const struct ft_log_damage *damage);
+static ft_err look_into_log(struct ft_spool *spool, struct finding *finding);
+static ft_err map_page(struct ft_spool *spool);
+static void take_page(const struct ft_spool *spool, struct ft_tally_record *tally,
+                      struct finding *finding);
+static void set_identity(struct ft_spool *spool, const struct ft_spool_state *state,
+                         const struct finding *finding, struct ft_spool_report *report);
+static void settle(struct ft_spool *spool, struct ft_spool_state *state,
+                   const struct finding *finding, struct ft_spool_report *report);
+static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record *tally,
+                            uint64_t rejected);
+static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *state,
+                         const struct finding *finding, struct ft_spool_report *report);
+static void settle_rest(struct ft_spool *spool, const struct finding *finding,
+                        struct ft_spool_report *report);
+
+ft_err ft_spool_open(const struct ft_spool_options *options, struct ft_disk *disk,
+                     struct ft_spool **ret_spool, struct ft_spool_report *ret_report)
+{
+    memset(ret_report, 0, sizeof *ret_report);
+    struct ft_spool *spool = calloc(1, sizeof *spool);
+    if (spool == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    int64_t began_ns = ft_clock_mono_ns(options->clock);
+    spool->options = *options;
+    spool->disk = disk;
+    spool->retry_ns = INT64_MIN;
+    ft_mutex_init(&spool->lock);
+    ft_err err = open_all(spool, ret_report);
+    if (err != FT_OK) {
+        ft_spool_close(spool, false);
+        return err;
+    }
+    ret_report->took_ns = ft_clock_mono_ns(options->clock) - began_ns;
+    *ret_spool = spool;
+    return FT_OK;
+}
+
+static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) FT_NO_TSA
+{
+    spool->scratch = calloc(1, sizeof *spool->scratch);
+    spool->encoded = malloc(FT_SPOOL_STATE_SIZE_MAX);
+    struct ft_spool_state *state = calloc(1, sizeof *state);
+    if (spool->scratch == NULL || spool->encoded == NULL || state == NULL) {
+        free(state);
+        return ft_err_from_errno(ENOMEM);
+    }
+    struct finding finding = {0};
+    ft_err err = read_state(spool, state, report);
+    if (err == FT_OK) {
+        err = open_log(spool, state, report);
+    }
+    if (err == FT_OK) {
+        err = look_into_log(spool, &finding);
+    }
+    if (err == FT_OK) {
+        err = map_page(spool);
+    }
+    if (err == FT_OK) {
+        take_page(spool, &state->tally, &finding);
+        set_identity(spool, state, &finding, report);
+        err = ft_tally_create(&state->tally, spool->page != NULL ? &spool->page->live : NULL,
+                              &spool->tally);
+    }
+    if (err == FT_OK) {
+        settle(spool, state, &finding, report);
+        err = ft_spool_write_state(spool);
+    }
+    free(state);
+    FT_TRY(err);
+    if (spool->page != NULL) {
+        ft_spool_page_begin(spool->page, &spool->options.boot_id);
+    }
+    spool->opened = true;
+    return FT_OK;
+}
+
+static ft_err read_state(struct ft_spool *spool, struct ft_spool_state *state,
+                         struct ft_spool_report *report) FT_NO_TSA
+{
+    uint8_t *record = malloc(ft_spool_state_kind.slot_bytes);
+    if (record == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    size_t size = 0;
+    uint64_t generation = 0;
+    ft_err err = ft_slot_file_read(spool->disk, FT_SPOOL_STATE_NAME, &ft_spool_state_kind, record,
+                                   &size, &generation);
+    if (err == FT_OK) {
+        err = ft_spool_state_decode(record, size, state);
+    }
+    free(record);
+    report->is_new = err == ft_err_from_errno(ENOENT);
+    report->state_lost = err == FT_E_CORRUPT;
+    if (report->is_new || report->state_lost) {
+        memset(state, 0, sizeof *state);
+        ft_uuid_make_random(spool->options.random, &state->instance_id);
+        err = FT_OK;
+    }
+    report->unclean = !report->is_new && !state->clean;
+    ft_slot_file_init(&spool->slots, spool->disk, FT_SPOOL_STATE_NAME, &ft_spool_state_kind,
+                      generation);
+    return err;
+}
+
+static ft_err open_log(struct ft_spool *spool, const struct ft_spool_state *state,
+                       struct ft_spool_report *report) FT_NO_TSA
+{
+    spool->dropped_first = state->dropped_first;
+    spool->dropped_last = state->dropped_last;
+    struct ft_log_options log = {.bytes_max = spool->options.bytes_max,
+                                 .full = FT_LOG_DROP_OLDEST,
+                                 .on_drop = ft_spool_on_drop,
+                                 .on_drop_ctx = spool,
+                                 .readers_hold = true,
+                                 .on_dropped = ft_spool_on_dropped,
+                                 .dropped_first = state->dropped_first,
+                                 .dropped_last = state->dropped_last,
+                                 .segment_bytes = spool->options.segment_bytes,
+                                 .reserve_segments = 2,
+                                 .free_ratio_min = spool->options.free_ratio_min};
+    return ft_log_disk_open(spool->disk, &log, on_damage, report, &spool->log);
+}
+
+static void on_damage(void *ctx, const struct ft_log_damage *damage)
+{
+    struct ft_spool_report *report = ctx;
+    if (report->damaged_parts++ == 0) {
+        report->first_damage = *damage;
+    }
+}
+
+static ft_err look_into_log(struct ft_spool *spool, struct finding *finding)
+{
+    struct ft_log_reader *reader;
+    FT_TRY(ft_log_reader_open(spool->log, EXPORTER_NAME, false, &reader));
+    uint8_t note[FT_LOG_NOTE_SIZE_MAX];
+    size_t size;
+    ft_log_reader_note(reader, note, &size);
+    if (!ft_progress_decode(note, size, &finding->progress)) {
+        finding->progress = (struct ft_progress){0};
+    }
+    uint64_t n_blocks;
+    ft_log_reader_unconfirmed(reader, &n_blocks, &finding->retained);
+    ft_log_reader_close(reader);
+    ft_err err = ft_log_newest(spool->log, &finding->newest);
+    finding->has_newest = err == FT_OK;
+    uint64_t first;
+    ft_log_bounds(spool->log, &first, &spool->last_position);
+    return err == FT_E_NOT_FOUND ? FT_OK : err;
+}
+
+/* Without mapped files the numbers of the state are all there is. */
+static ft_err map_page(struct ft_spool *spool)
+{
+    const struct ft_disk_ops *ops = spool->disk->ops;
+    if (ops->map == NULL) {
+        return FT_OK;
+    }
+    uint8_t *bytes = calloc(1, FT_SPOOL_PAGE_SIZE);
+    if (bytes == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    struct ft_disk_file *file;
+    size_t size = 0;
+    ft_err err = ops->open(spool->disk, FT_SPOOL_LIVE_NAME, false, &file);
+    if (err == FT_OK) {
+        err = ops->read_at(file, 0, bytes, FT_SPOOL_PAGE_SIZE, &size);
+        if (err != FT_OK || size < FT_SPOOL_PAGE_SIZE) {
+            ops->close(file);
+        }
+    }
+    if (err != FT_OK || size < FT_SPOOL_PAGE_SIZE) {
+        memset(bytes, 0, FT_SPOOL_PAGE_SIZE);
+        err = ft_disk_replace(spool->disk, FT_SPOOL_LIVE_NAME, bytes, FT_SPOOL_PAGE_SIZE);
+        if (err == FT_OK) {
+            err = ops->open(spool->disk, FT_SPOOL_LIVE_NAME, false, &file);
+        }
+    }
+    free(bytes);
+    FT_TRY(err);
+    void *map;
+    err = ops->map(file, 0, FT_SPOOL_PAGE_SIZE, &map);
+    ops->close(file);
+    if (err == FT_OK) {
+        spool->page = map;
+    }
+    return err;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+/* Each live number only ever grows: the larger one is the later one. */
+static void take_page(const struct ft_spool *spool, struct ft_tally_record *tally,
+                      struct finding *finding)
+{
+    if (spool->page != NULL && ft_spool_page_valid(spool->page)) {
+        struct ft_tally_live *live = &spool->page->live;
+        static const uint8_t unknown[16];
+        finding->exact = memcmp(spool->page->boot_id, spool->options.boot_id.bytes, 16) == 0 &&
+                         memcmp(spool->page->boot_id, unknown, sizeof unknown) != 0;
+        tally->numbered = larger(tally->numbered, live->numbered);
+        tally->filtered = larger(tally->filtered, live->filtered);
+        tally->merged = larger(tally->merged, live->merged);
+        tally->sealed = larger(tally->sealed, live->sealed);
+        tally->sent = larger(tally->sent, live->sent);
+    } else if (spool->page != NULL) {
+        memset(spool->page, 0, sizeof *spool->page);
+    }
+    /* No number is ever given twice, whatever is left of the state. */
+    tally->numbered = larger(tally->numbered, finding->progress.acked_seq);
+    tally->numbered = larger(tally->numbered, tally->dropped_to);
+    if (finding->has_newest) {
+        tally->numbered =
+            larger(tally->numbered, finding->newest.first_seq + finding->newest.n_events - 1);
+    }
+}
+
+static void set_identity(struct ft_spool *spool, const struct ft_spool_state *state,
+                         const struct finding *finding, struct ft_spool_report *report) FT_NO_TSA
+{
+    const struct ft_spool_options *options = &spool->options;
+    struct ft_spool_identity *identity = &spool->identity;
+    *identity = (struct ft_spool_identity){.agent_id = state->agent_id,
+                                           .instance_id = state->instance_id,
+                                           .base_seq = state->base_seq,
+                                           .binding = state->binding};
+    bool fresh = report->is_new || report->state_lost;
+    if (fresh && !options->has_agent_id) {
+        ft_uuid_make_random(options->random, &identity->agent_id);
+    } else if (options->has_agent_id) {
+        report->agent_changed = !fresh && !ft_uuid_equal(&state->agent_id, &options->agent_id);
+        identity->agent_id = options->agent_id;
+    }
+    if (report->agent_changed || report->state_lost) {
+        /* A copied machine: the one it was copied from goes on under the old name. */
+        ft_uuid_make_random(options->random, &identity->instance_id);
+        identity->base_seq = finding->progress.acked_seq;
+    }
+    identity->known_seq = finding->progress.acked_seq;
+    if (finding->has_newest) {
+        identity->known_seq =
+            larger(identity->known_seq, finding->newest.first_seq + finding->newest.n_events - 1);
+    }
+}
+
+static void settle(struct ft_spool *spool, struct ft_spool_state *state,
+                   const struct finding *finding, struct ft_spool_report *report)
+{
+    report->same_boot = finding->exact;
+    report->retained_events = finding->retained;
+    struct ft_log_stats log;
+    ft_log_stats(spool->log, &log);
+    report->retained_bytes = log.bytes;
+    spool->kept_events = finding->progress.done_events + finding->retained;
+    spool->stats.stored_seq = spool->identity.known_seq;
+    spool->stats.durable_seq = spool->identity.known_seq;
+    settle_exporter(spool, &state->tally, finding->progress.rejected_events);
+    settle_crash(spool, state, finding, report);
+    settle_rest(spool, finding, report);
+    ft_tally_acked(spool->tally, finding->progress.acked_seq);
+}
+
+/* The exporter's place and the tally are written one after the other. */
+static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record *tally,
+                            uint64_t rejected)
+{
+    int64_t now_ns = ft_clock_real_ns(spool->options.clock);
+    if (rejected > tally->lost_by_exporter) {
+        struct ft_loss loss = {.cause = FT_LOSS_REJECTED,
+                               .begin_ns = now_ns,
+                               .end_ns = now_ns,
+                               .count = rejected - tally->lost_by_exporter};
+        ft_tally_reject(spool->tally, &loss);
+    } else if (rejected < tally->lost_by_exporter) {
+        ft_tally_forgive(spool->tally, tally->lost_by_exporter - rejected);
+    }
+}
+
+/* What the last process had numbered and not brought into the log. */
+static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *state,
+                         const struct finding *finding, struct ft_spool_report *report)
+{
+    uint64_t there = larger(spool->identity.known_seq, state->tally.dropped_to);
+    uint64_t numbered = ft_tally_live(spool->tally)->numbered;
+    report->n_crash = numbered > there ? numbered - there : 0;
+    /* After a power cut nobody knows what else was numbered: that there may be more is told. */
+    bool unsure = report->unclean && !report->state_lost && !finding->exact;
+    if (report->n_crash == 0 && !unsure) {
+        return;
+    }
+    int64_t now_ns = ft_clock_real_ns(spool->options.clock);
+    struct ft_loss loss = {.cause = FT_LOSS_CRASH,
+                           .estimated = unsure,
+                           .begin_ns = finding->has_newest ? finding->newest.time_ns : now_ns,
+                           .end_ns = now_ns,
+                           .count = report->n_crash};
+    if (report->n_crash > 0) {
+        loss.first_seq = there + 1;
+        loss.last_seq = numbered;
+    }
+    ft_tally_lose_numbered(spool->tally, &loss);
+}
+
+/* Then the account must balance; what it lacks was in blocks that are gone. */
+static void settle_rest(struct ft_spool *spool, const struct finding *finding,
+                        struct ft_spool_report *report)
+{
+    struct ft_tally_sums sums;
+    ft_tally_get(spool->tally, &sums);
+    uint64_t found = finding->progress.done_events - finding->progress.rejected_events +
+                     finding->retained - sums.lost_unnumbered;
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        found += sums.lost[cause];
+    }
+    if (found > sums.numbered) {
+        report->n_surplus = found - sums.numbered;
+        return;
+    }
+    report->n_missing = sums.numbered - found;
+    if (report->n_missing > 0) {
+        int64_t now_ns = ft_clock_real_ns(spool->options.clock);
+        struct ft_loss loss = {.cause = FT_LOSS_SPOOL_DAMAGED,
+                               .begin_ns = now_ns,
+                               .end_ns = now_ns,
+                               .count = report->n_missing};
+        ft_tally_lose_numbered(spool->tally, &loss);
+    }
+}
