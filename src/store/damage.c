@@ -15,9 +15,12 @@ void ft_store_report_damages(const struct ft_store_candidate *candidates, size_t
         const struct ft_store_candidate *candidate = &candidates[i];
         struct ft_log_damage damage = {0};
         ft_store_segment_name(candidate->number, damage.file);
-        if (!may_have_gaps && ft_store_candidate_usable(candidate) && candidate->previous > last &&
+        /* What is in a newer file as well is not missing. */
+        uint64_t previous =
+            candidate->previous < candidate->limit ? candidate->previous : candidate->limit - 1;
+        if (!may_have_gaps && ft_store_candidate_usable(candidate) && previous > last &&
             (last_known || had_wreck)) {
-            damage.blocks_lost = last_known ? candidate->previous - last : 0;
+            damage.blocks_lost = last_known ? previous - last : 0;
             damage.what = "blocks before it are missing";
             fn(ctx, &damage);
         }

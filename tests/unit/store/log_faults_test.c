@@ -203,6 +203,43 @@ TEST(a_killed_process_does_not_make_lost_pages_durable)
     ft_disk_destroy(disk);
 }
 
+static void count_damage(void *ctx, const struct ft_log_damage *damage)
+{
+    (void)damage;
+    ++*(unsigned *)ctx;
+}
+
+/* Recovery makes one segment of several small ones; the power fails before the names of those are
+ * gone for good, so that the next recovery finds all of them. */
+TEST(what_is_whole_in_a_newer_segment_is_not_told_missing)
+{
+    struct ft_disk *disk = ft_fault_disk_create(3);
+    struct ft_log_options options = workload_options();
+    struct ft_block_info info = {.n_events = 1};
+    unsigned n_damages = 0;
+    struct ft_log *log;
+    for (unsigned life = 0; life < 4; life++) {
+        if (life >= 2) {
+            ft_fault_disk_restart(disk, FT_FAULT_LOSE);
+        }
+        CHECK_OK(ft_log_disk_open(disk, &options, count_damage, &n_damages, &log));
+        for (unsigned i = 0; i < 4 && life == 0; i++) {
+            uint64_t position;
+            static const char data[1500];
+            CHECK_OK(ft_log_append(log, &info, data, sizeof data, &position));
+            CHECK_OK(ft_log_sync(log, &position));
+        }
+        uint64_t first;
+        uint64_t last;
+        ft_log_bounds(log, &first, &last);
+        CHECK_INT(first, 1);
+        CHECK_INT(last, 4);
+        ft_log_destroy(log);
+    }
+    CHECK_INT(n_damages, 0);
+    ft_disk_destroy(disk);
+}
+
 TEST(a_full_disk_refuses_and_takes_again)
 {
     struct ft_disk *disk = ft_fault_disk_create(3);
