@@ -42,7 +42,8 @@ ft_err ft_json_parse(const char *text, size_t size, const char *file, struct ft_
     doc->root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (doc->root == NULL) {
         free(doc);
-        if (json_error_code(&error) == json_error_out_of_memory) {
+        /* Where it could not make an object or an array, jansson says nothing at all. */
+        if (json_error_code(&error) == json_error_out_of_memory || error.text[0] == '\0') {
             return ft_diag_set(reterr_diag, -ENOMEM, file, 0, 0, "out of memory");
         }
         unsigned line = error.line > 0 ? (unsigned)error.line : 0;
