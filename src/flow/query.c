@@ -310,7 +310,7 @@ static ft_err parse_values(struct ft_query_filter *filter, struct parse_state *s
     state->text = text;
     filter->values = calloc(FT_FILTER_VALUES_MAX, sizeof *filter->values);
     if (filter->values == NULL) {
-        return ft_err_from_errno(ENOMEM);
+        return ft_diag_set(state->diag, ft_err_from_errno(ENOMEM), NULL, 0, 0, "out of memory");
     }
     for (;;) {
         state->at = at;
