@@ -40,7 +40,7 @@ static struct {
 static _Thread_local unsigned paused;
 
 /* What is under way, for a message when the test ends in the middle. */
-static const struct ft_alloc_scenario *running;
+static const char *running;
 static uint64_t n_once;
 static uint64_t n_for_good;
 static unsigned n_scenarios;
@@ -156,7 +156,7 @@ static void where(char *buf, size_t size)
     (void)snprintf(buf, size,
                    "scenario \"%s\", allocation %" PRIu64 " failing %s (called from %p; this "
                    "function is at %p)",
-                   running->name, state.fail_at, state.for_good ? "for good" : "once",
+                   running, state.fail_at, state.for_good ? "for good" : "once",
                    state.failed_caller, (void *)(uintptr_t)&ft_alloc_fail_each);
 }
 
@@ -225,7 +225,7 @@ void ft_alloc_fail_each(const struct ft_alloc_scenario *scenario)
 {
     tell_unfinished();
     paused = 0;
-    running = scenario;
+    running = scenario->name;
     /* What is made once for the whole program is made here. */
     CHECK_OK(scenario->run(scenario->ctx));
     for (int for_good = 0; for_good < 2; for_good++) {
