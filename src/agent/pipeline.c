@@ -278,11 +278,23 @@ static void seal(struct ft_pipeline *pipeline)
     change_instance(pipeline);
 }
 
-/* Makes LOSS events of what is to be told. */
+static uint64_t dropped_by(struct ft_pipeline *pipeline)
+{
+    struct ft_tally_sums sums;
+    ft_tally_get(pipeline->tally, &sums);
+    return sums.dropped;
+}
+
+/*
+ * Makes LOSS events of what is to be told.  A log that is full may drop them for each other and
+ * give them back at once: then the rest waits for the next time.
+ */
 static void tell_losses(struct ft_pipeline *pipeline)
 {
     struct ft_event event = {.type = FT_EVENT_LOSS, .fields = FT_FIELD_LOSS};
-    while (ft_tally_tell(pipeline->tally, pipeline->next_seq, &event.loss)) {
+    uint64_t dropped = dropped_by(pipeline);
+    while (dropped_by(pipeline) == dropped &&
+           ft_tally_tell(pipeline->tally, pipeline->next_seq, &event.loss)) {
         event.time_ns = ft_clock_real_ns(pipeline->options.clock);
         number(pipeline, &event);
     }

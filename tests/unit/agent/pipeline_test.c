@@ -14,10 +14,11 @@ static int64_t read_now(const struct ft_clock *clock)
     return now_ns;
 }
 
-static struct ft_pipeline *make(struct ft_log **ret_log, uint64_t log_bytes)
+static struct ft_pipeline *make_with(struct ft_log **ret_log, uint64_t log_bytes,
+                                     uint64_t block_events_max)
 {
     still = (struct ft_clock){read_now, read_now};
-    struct ft_pipeline_options options = {.block_events_max = 100,
+    struct ft_pipeline_options options = {.block_events_max = block_events_max,
                                           .block_bytes_max = 64 << 10,
                                           .flush_interval_ns = FT_NS_PER_S,
                                           .clock = &still};
@@ -31,6 +32,11 @@ static struct ft_pipeline *make(struct ft_log **ret_log, uint64_t log_bytes)
     CHECK_OK(ft_log_memory_create(&log, ret_log));
     ft_pipeline_set_log(pipeline, *ret_log);
     return pipeline;
+}
+
+static struct ft_pipeline *make(struct ft_log **ret_log, uint64_t log_bytes)
+{
+    return make_with(ret_log, log_bytes, 100);
 }
 
 static void take(struct ft_pipeline *pipeline, uint64_t n)
@@ -186,6 +192,36 @@ TEST(what_the_collector_rejects_is_lost)
     ft_pipeline_get_account(pipeline, &account);
     CHECK_INT(account.lost, 10);
     CHECK_INT(read_log(log).told, 10);
+    ft_log_destroy(log);
+    ft_pipeline_destroy(pipeline);
+}
+
+TEST(a_log_that_takes_nothing_does_not_hold_up_the_pipeline)
+{
+    struct ft_log *log = NULL;
+    struct ft_pipeline *pipeline = make_with(&log, 8 << 10, 1);
+    struct ft_log_reader *reader = NULL;
+    CHECK_OK(ft_log_reader_open(log, "exporter", false, &reader));
+    /* The reader holds a block of every segment, so that dropping them frees no memory. */
+    struct ft_block blocks[200];
+    unsigned n = 0;
+    struct ft_pipeline_account account = {0};
+    while (account.lost == 0) {
+        take(pipeline, 1);
+        CHECK(n < 200);
+        n += ft_log_reader_next(reader, false, &blocks[n]) == FT_OK ? 1 : 0;
+        ft_pipeline_get_account(pipeline, &account);
+    }
+    take(pipeline, 50); /* Each tick ends. */
+    for (unsigned i = 0; i < n; i++) {
+        ft_block_release(&blocks[i]);
+    }
+    CHECK_OK(ft_log_reader_confirm(reader, blocks[n - 1].position));
+    ft_pipeline_flush(pipeline);
+    ft_pipeline_get_account(pipeline, &account);
+    CHECK_INT(account.observed, account.kept + account.lost);
+    CHECK_INT(read_log(log).told, account.lost);
+    ft_log_reader_close(reader);
     ft_log_destroy(log);
     ft_pipeline_destroy(pipeline);
 }
