@@ -294,6 +294,9 @@ static bool send_block(struct ft_exporter *exporter, struct ft_flight_block *blo
     }
     ft_flight_mark_sent(&exporter->flight);
     uint64_t last_seq = ft_flight_last_seq(block);
+    if (last_seq > exporter->sent_seq) {
+        exporter->sent_seq = last_seq;
+    }
     if (last_seq > exporter->ever_sent_seq) {
         exporter->ever_sent_seq = last_seq;
     }

@@ -156,9 +156,6 @@ static ft_err take_back(struct ft_exporter *exporter, const struct ft_progress *
     ft_flight_clear(&exporter->flight);
     exporter->hole_position = 0;
     exporter->read_seq = progress->acked_seq;
-    if (exporter->acked_seq > exporter->back_to_seq) {
-        exporter->back_to_seq = exporter->acked_seq;
-    }
     return FT_OK;
 }
 

@@ -33,9 +33,9 @@ struct ft_exporter {
     uint64_t acked_seq; /* Everything up to it is done with. */
     struct ft_holes holes;
     struct ft_hole gone;    /* The last that was told as lost at the collector; 0: none. */
-    uint64_t back_to_seq;   /* Up to here blocks were sent before. */
     uint64_t base_seq;      /* The instance's numbers begin behind it. */
     uint64_t ever_sent_seq; /* The last number that may ever have left. */
+    uint64_t sent_seq;      /* The last number that left in this process. */
     uint64_t read_seq;      /* The last number that came out of the log. */
     uint64_t hole_position; /* A block that cannot be read, not even its numbers; 0: none. */
     int64_t status_interval_ns;

@@ -209,7 +209,7 @@ static void take_block(struct ft_exporter *exporter, struct ft_block *block)
     }
     exporter->hole_position = 0;
     exporter->read_seq = first_seq + block->info.n_events - 1;
-    ft_flight_push(&exporter->flight, block, last_seq <= exporter->back_to_seq);
+    ft_flight_push(&exporter->flight, block, last_seq <= exporter->sent_seq);
 }
 
 /* In its turn: its place is confirmed with those before it. */

@@ -46,6 +46,9 @@ struct world {
     /* What it has, where a test asks: events that it stored, and that came twice. */
     bool counts;
     uint8_t stored[STORED_MAX];
+    uint8_t told[STORED_MAX]; /* Lost, whatever the cause. */
+    uint64_t rejects;         /* Blocks whose first number it divides; 0: none. */
+    struct ft_msg_ack rejected;
     /* What the host was told. */
     uint64_t acked_seq;
     uint64_t rejected_events;
@@ -119,7 +122,20 @@ static inline struct ft_response make_ack(const struct world *world, uint64_t du
 static inline void send_ack(struct world *world)
 {
     struct ft_response ack = make_ack(world, world->durable_seq);
+    if (world->rejected.n_rejected > 0) {
+        ack.ack.n_rejected = world->rejected.n_rejected;
+        memcpy(ack.ack.rejected, world->rejected.rejected, sizeof ack.ack.rejected);
+        sign(world, world->durable_seq, &ack.ack, &ack.ack.receipt);
+        world->rejected.n_rejected = 0;
+    }
     respond(world, &ack);
+}
+
+static inline void tell(struct world *world, uint64_t first_seq, uint64_t last_seq)
+{
+    for (uint64_t seq = first_seq; seq <= last_seq && seq < STORED_MAX; seq++) {
+        world->told[seq]++;
+    }
 }
 
 static inline void take_hello(struct world *world, const struct ft_msg_hello *hello)
@@ -156,7 +172,13 @@ static inline void take_block(struct world *world, const uint8_t *data, size_t s
     world->received_events += count;
     if (world->counts) {
         CHECK(first + count <= STORED_MAX);
-        for (uint64_t seq = first; seq < first + count; seq++) {
+        bool rejected = world->acks && world->rejects != 0 && first % world->rejects == 0 &&
+                        first > world->durable_seq;
+        if (rejected) {
+            world->rejected.n_rejected = 1;
+            world->rejected.rejected[0] = (struct ft_msg_range){first, first + count - 1, "poison"};
+        }
+        for (uint64_t seq = first; seq < first + count && world->acks && !rejected; seq++) {
             world->stored[seq] = (uint8_t)(world->stored[seq] + (seq > world->durable_seq));
         }
     } else {
@@ -173,6 +195,10 @@ static inline ft_err stream_send(struct ft_stream *stream, const struct ft_strea
 {
     struct world *world = world_of(stream);
     CHECK(world->open && !world->sent_due);
+    if (world->cancelled) {
+        world->sent_due = true; /* Nobody is there any more. */
+        return FT_OK;
+    }
     struct ft_buf whole;
     ft_buf_init(&whole, 0);
     ft_buf_add(&whole, parts->head, parts->head_size);
@@ -212,6 +238,12 @@ static inline void stream_poll(struct ft_stream *stream, int64_t deadline_ns,
 {
     struct world *world = world_of(stream);
     memset(ret_event, 0, sizeof *ret_event);
+    if (world->n_read == world->n_in && world->n_in > MESSAGES_MAX / 2) {
+        for (; world->n_in > 0; world->n_in--) {
+            ft_buf_deinit(&world->inbox[world->n_in - 1]);
+        }
+        world->n_read = 0;
+    }
     if (world->cancelled) {
         close_stream(world, ret_event, FT_E_CANCELLED, "cancelled");
     } else if (world->wanted && world->refuse != FT_OK) {
@@ -261,6 +293,7 @@ static inline void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last
 {
     CHECK(reason[0] != '\0');
     ((struct world *)ctx)->rejected_events += last_seq - first_seq + 1;
+    tell(ctx, first_seq, last_seq);
 }
 static inline void host_on_state(void *ctx, enum ft_link_state state, const char *text)
 {
@@ -284,13 +317,16 @@ static inline void host_on_gone_back(void *ctx, uint64_t durable_seq)
 static inline void host_on_gone(void *ctx, const struct ft_loss *loss)
 {
     struct world *world = ctx;
-    CHECK(world->n_gone < 16);
-    world->gone[world->n_gone++] = *loss;
+    world->gone[world->n_gone++ % 16] = *loss;
+    CHECK_INT(loss->cause, FT_LOSS_COLLECTOR_LOST);
+    CHECK_INT(loss->count, loss->last_seq - loss->first_seq + 1);
+    tell(ctx, loss->first_seq, loss->last_seq);
 }
 static inline void on_drop(void *ctx, const struct ft_block_info *info, size_t size)
 {
     (void)size;
     ((struct world *)ctx)->dropped_events += info->n_events;
+    tell(ctx, info->first_seq, info->first_seq + info->n_events - 1);
 }
 
 /* As the options say; 'keep_bytes' of the log. */
@@ -316,26 +352,27 @@ static inline void setup_with(struct world *world, const struct ft_exporter_opti
                                  .keep_bytes = keep_bytes,
                                  .segment_bytes = 16384};
     CHECK_OK(ft_log_memory_create(&log, &world->log));
-    struct ft_exporter_options options = {.link = ft_link_options_default,
-                                          .window_bytes = 1 << 20,
-                                          .clock = &world->clock,
-                                          .random = &world->random.base,
-                                          .stream = &world->stream,
-                                          .log = world->log,
-                                          .agent_id = {{0xa}},
-                                          .instance_id = {{0xb}},
-                                          .receipts = given->receipts,
-                                          .receipt_keys = given->receipt_keys,
-                                          .binding = given->binding,
-                                          .host = {.ctx = world,
-                                                   .next_seq = host_next_seq,
-                                                   .fill_status = host_fill_status,
-                                                   .on_acked = host_on_acked,
-                                                   .on_rejected = host_on_rejected,
-                                                   .on_trusted = host_on_trusted,
-                                                   .on_gone_back = host_on_gone_back,
-                                                   .on_gone = host_on_gone,
-                                                   .on_state = host_on_state}};
+    struct ft_exporter_options options = {
+        .link = ft_link_options_default,
+        .window_bytes = given->window_bytes != 0 ? given->window_bytes : 1 << 20,
+        .clock = &world->clock,
+        .random = &world->random.base,
+        .stream = &world->stream,
+        .log = world->log,
+        .agent_id = {{0xa}},
+        .instance_id = {{0xb}},
+        .receipts = given->receipts,
+        .receipt_keys = given->receipt_keys,
+        .binding = given->binding,
+        .host = {.ctx = world,
+                 .next_seq = host_next_seq,
+                 .fill_status = host_fill_status,
+                 .on_acked = host_on_acked,
+                 .on_rejected = host_on_rejected,
+                 .on_trusted = host_on_trusted,
+                 .on_gone_back = host_on_gone_back,
+                 .on_gone = host_on_gone,
+                 .on_state = host_on_state}};
     CHECK_OK(ft_exporter_create(&options, &world->exporter));
 }
 
