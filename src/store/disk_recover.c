@@ -7,7 +7,7 @@
  * process that was killed may have left blocks that look whole and whose write the disk refused.
  * Those are read into memory and written again to a new segment, by the very code that does so
  * after a failed sync.  On the same way small segments at the end, left by many restarts, become
- * one.
+ * one.  Behind the divide a missing block takes along what follows it (cut_torn).
  *
  * Where two segments hold the same position, the one with the higher number counts: it was written
  * because the other one failed.
@@ -52,6 +52,7 @@ static void report(void *ctx, const struct ft_log_damage *damage);
 static ft_err inspect_all(struct recovery *recovery);
 static void forget_if_dropped(struct recovery *recovery, struct ft_store_candidate *candidate);
 static void set_limits(struct recovery *recovery);
+static ft_err cut_torn(struct recovery *recovery);
 static uint64_t small_run(const struct recovery *recovery);
 static ft_err bound_tail(struct recovery *recovery, uint64_t *split);
 static ft_err sync_in_place(struct recovery *recovery, uint64_t split);
@@ -115,6 +116,7 @@ static ft_err recover(struct recovery *recovery)
     FT_TRY(recovery->err);
     FT_TRY(inspect_all(recovery));
     set_limits(recovery);
+    FT_TRY(cut_torn(recovery));
     bool may_have_gaps = recovery->disk->base.options.readers_hold;
     ft_store_report_damages(recovery->candidates, recovery->n, may_have_gaps, report, recovery);
 
@@ -330,6 +332,24 @@ static void set_limits(struct recovery *recovery)
     }
 }
 
+/*
+ * A power cut leaves any part of what was not synced: a block may be whole and the one before it
+ * not.  What comes behind such a hole was not durable either, and whoever counts on the order of
+ * the blocks, as sequence numbers do, would take the hole for something that never was.  So it
+ * goes.  A hole in what is durable for certain is damage, and costs only itself.
+ */
+static ft_err cut_torn(struct recovery *recovery)
+{
+    for (size_t i = 0; i < recovery->n; i++) {
+        struct ft_store_candidate *candidate = &recovery->candidates[i];
+        uint64_t hole = ft_store_candidate_hole(candidate, recovery->durable);
+        if (ft_store_candidate_usable(candidate) && hole < candidate->limit) {
+            FT_TRY(ft_store_cut(recovery->disk->disk, candidate, hole));
+        }
+    }
+    return FT_OK;
+}
+
 /* The first block of the run of small segments at the end, if there is more than one of them. */
 static uint64_t small_run(const struct recovery *recovery)
 {
@@ -489,14 +509,18 @@ static ft_err add_segment(struct recovery *recovery, const struct ft_store_candi
     return err;
 }
 
-/* The block was checked when it was loaded; it goes into a segment with another salt. */
-static void set_salt(struct ft_store_buf *buf, uint64_t salt)
+/*
+ * The block was checked when it was loaded; it goes into a segment with another salt.  That segment
+ * counts once it is durable as a whole, so what is missing in it is not missing because of a crash.
+ */
+static void write_header(struct ft_store_buf *buf, uint64_t salt)
 {
     struct ft_store_block_header header;
     bool whole = ft_store_decode_block_header(buf->frame, NULL, &header);
     assert(whole);
     (void)whole;
     header.salt = salt;
+    header.durable = header.position - 1;
     ft_store_encode_block(&header, buf->frame);
 }
 
@@ -514,7 +538,7 @@ static ft_err add_pending(struct recovery *recovery)
     ft_mutex_lock(&log->lock);
     for (size_t i = 0; i < disk->tail.n; i++) {
         struct ft_store_buf *buf = ft_store_tail_at(&disk->tail, i);
-        set_salt(buf, disk->salt);
+        write_header(buf, disk->salt);
         if (i == 0) {
             base->first = buf->position;
             base->first_time_ns = buf->info.time_ns;

@@ -63,6 +63,57 @@ ft_err ft_store_split(struct ft_disk *disk, const struct ft_store_candidate *can
     return err;
 }
 
+uint64_t ft_store_candidate_hole(const struct ft_store_candidate *candidate, uint64_t durable)
+{
+    uint64_t hole = UINT64_MAX;
+    size_t n = candidate->damages != NULL ? candidate->damages->n : 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct ft_store_damage *part = &candidate->damages->parts[i];
+        uint64_t first = part->after > durable ? part->after + 1 : durable + 1;
+        /* What is behind the last block is missing at the end, not in the middle. */
+        if (first < part->before && first < candidate->blocks.last && first < hole) {
+            hole = first;
+        }
+    }
+    return hole;
+}
+
+ft_err ft_store_cut(struct ft_disk *disk, struct ft_store_candidate *candidate, uint64_t position)
+{
+    struct ft_log_segment kept;
+    uint64_t behind;
+    FT_TRY(ft_store_split(disk, candidate, position, &kept, NULL, &behind));
+    char name[FT_DISK_NAME_SIZE];
+    ft_store_segment_name(candidate->number, name);
+    struct ft_disk_file *file;
+    FT_TRY(disk->ops->open(disk, name, false, &file));
+    ft_err err = disk->ops->truncate(file, kept.bytes);
+    if (err == FT_OK) {
+        err = disk->ops->sync(file);
+    }
+    disk->ops->close(file);
+    FT_TRY(err);
+    struct ft_store_damages *damages = candidate->damages;
+    size_t n = 0;
+    while (n < damages->n && damages->parts[n].offset < kept.bytes) {
+        n++;
+    }
+    damages->n = n;
+    err = add_damage(candidate, (struct ft_store_damage){.offset = kept.bytes,
+                                                         .size = candidate->size - kept.bytes,
+                                                         .after = position - 1,
+                                                         .before = FT_STORE_NO_BLOCK_BEHIND,
+                                                         .what = "cut short"});
+    if (kept.n_blocks == 0) {
+        kept.first = position;
+        kept.last = position - 1;
+    }
+    candidate->blocks = kept;
+    candidate->size = kept.bytes;
+    candidate->sealed = false;
+    return err;
+}
+
 static ft_err inspect_file(struct ft_disk_file *file, bool must_scan,
                            struct ft_store_candidate *candidate)
 {

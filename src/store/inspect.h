@@ -63,6 +63,16 @@ static inline bool ft_store_candidate_usable(const struct ft_store_candidate *ca
 }
 
 /*
+ * The first position behind 'durable' that is missing while a whole block follows it in this file;
+ * UINT64_MAX: none.
+ */
+uint64_t ft_store_candidate_hole(const struct ft_store_candidate *candidate, uint64_t durable);
+
+/* Cuts the file behind the last block before 'position', durably. */
+FT_MUST_USE ft_err ft_store_cut(struct ft_disk *disk, struct ft_store_candidate *candidate,
+                                uint64_t position);
+
+/*
  * Tells 'fn' of every damaged part of the candidates, which are in order of number and have their
  * limits, and of positions that are missing between them, unless it 'may_have_gaps' because
  * segments are dropped from its middle.  Not of what was damaged in one file and is whole in a

@@ -155,8 +155,16 @@ static void reconcile(struct workload *work, struct ft_log *log, bool all_append
 {
     bool complete = survey(work, log, found);
     uint64_t done = done_by_all(work);
+    bool torn = false;
     for (uint64_t n = 1; n <= work->n_attempted; n++) {
         uint64_t position = work->position[n];
+        /* What a power cut takes, it takes from the end. */
+        bool taken = position > work->durable && position > done && !found[n];
+        torn = torn || (taken && complete);
+        if (torn && found[n]) {
+            ft_test_fail(__FILE__, __LINE__, "block %llu at %llu is there, one before it is not",
+                         (unsigned long long)n, (unsigned long long)position);
+        }
         bool promised =
             position > 0 && position > done && (position <= work->durable || all_appended);
         if (promised && !found[n] && complete) {
