@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "os/ct_events.h"
 
+#include <fcntl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -26,6 +27,34 @@ static ft_err set_option(int fd, int option, int value)
     return FT_OK;
 }
 
+/* Is it a netfilter socket, and of which groups? */
+static ft_err find_groups(struct ft_ct_events *events)
+{
+    int domain = 0;
+    int protocol = 0;
+    socklen_t size = sizeof domain;
+    if (getsockopt(events->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 ||
+        getsockopt(events->fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) != 0) {
+        return ft_err_last();
+    }
+    if (domain != AF_NETLINK || protocol != NETLINK_NETFILTER ||
+        fcntl(events->fd, F_SETFD, FD_CLOEXEC) != 0) {
+        return FT_E_UNSUPPORTED;
+    }
+    uint32_t bits[32] = {0}; /* Netfilter has fewer than 1,024 groups. */
+    size = sizeof bits;
+    if (getsockopt(events->fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, bits, &size) != 0) {
+        return ft_err_last();
+    }
+    for (size_t i = 0; i < sizeof groups_table / sizeof groups_table[0]; i++) {
+        unsigned at = groups_table[i].group - 1;
+        if ((bits[at / 32] & 1U << at % 32) != 0) {
+            events->groups |= groups_table[i].bit;
+        }
+    }
+    return FT_OK;
+}
+
 static ft_err setup(struct ft_ct_events *events, const struct ft_ct_events_options *options,
                     uint64_t *ret_rcvbuf)
 {
@@ -46,6 +75,30 @@ ft_err ft_ct_events_open(struct ft_ct_events *events, const struct ft_ct_events_
     events->drops_last = 0;
     uint64_t rcvbuf = 0;
     ft_err err = setup(events, options, &rcvbuf);
+    if (err != FT_OK) {
+        ft_ct_events_close(events);
+        return err;
+    }
+    *ret_rcvbuf = rcvbuf;
+    return FT_OK;
+}
+
+ft_err ft_ct_events_adopt(struct ft_ct_events *events, int fd,
+                          const struct ft_ct_events_options *options, uint64_t drops,
+                          uint64_t *ret_rcvbuf)
+{
+    ft_ct_events_close(events);
+    events->fd = fd;
+    events->drops = drops;
+    events->drops_last = (uint32_t)drops; /* A socket's count begins at 0. */
+    uint64_t rcvbuf = 0;
+    ft_err err = find_groups(events);
+    if (err == FT_OK && (events->groups & FT_CT_GROUP_DESTROY) == 0) {
+        err = FT_E_UNSUPPORTED; /* ENDs were not heard: it is not ours. */
+    }
+    if (err == FT_OK) {
+        err = setup(events, options, &rcvbuf);
+    }
     if (err != FT_OK) {
         ft_ct_events_close(events);
         return err;

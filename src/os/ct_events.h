@@ -25,6 +25,9 @@ void ft_ct_events_init(struct ft_ct_events *events);
 FT_MUST_USE ft_err ft_ct_events_open(struct ft_ct_events *events,
                                      const struct ft_ct_events_options *options,
                                      uint64_t *ret_rcvbuf);
+FT_MUST_USE ft_err ft_ct_events_adopt(struct ft_ct_events *events, int fd,
+                                      const struct ft_ct_events_options *options, uint64_t drops,
+                                      uint64_t *ret_rcvbuf);
 void ft_ct_events_close(struct ft_ct_events *events);
 FT_MUST_USE ft_err ft_ct_events_recv(struct ft_ct_events *events, void *buf, size_t size,
                                      size_t *ret_size);

@@ -43,6 +43,16 @@ struct ft_ct_kernel_ops {
     /* Opens and subscribes.  '*ret_rcvbuf' is what was got. */
     ft_err (*events_open)(struct ft_ct_kernel *kernel, const struct ft_ct_events_options *options,
                           uint64_t *ret_rcvbuf);
+    /*
+     * The same with a socket that another process has opened and left, 'fd', which is taken over,
+     * also on failure; 'drops' are those at this socket that were known there, and events_drops
+     * goes on from them.  FT_E_UNSUPPORTED: it is no socket for events of conntrack.
+     */
+    ft_err (*events_adopt)(struct ft_ct_kernel *kernel, int fd,
+                           const struct ft_ct_events_options *options, uint64_t drops,
+                           uint64_t *ret_rcvbuf);
+    /* Its descriptor, borrowed; -1 while closed.  May be NULL: there is none. */
+    int (*events_fd)(const struct ft_ct_kernel *kernel);
     void (*events_close)(struct ft_ct_kernel *kernel);
     /* Reads one datagram without waiting.  -EAGAIN: nothing there.  FT_E_OVERRUN: the kernel
      * dropped something since the last call; go on reading.  Anything else: the socket is dead.

@@ -32,6 +32,18 @@ static ft_err events_open(struct ft_ct_kernel *kernel, const struct ft_ct_events
     return ft_ct_events_open(&self_of(kernel)->events, options, ret_rcvbuf);
 }
 
+static ft_err events_adopt(struct ft_ct_kernel *kernel, int fd,
+                           const struct ft_ct_events_options *options, uint64_t drops,
+                           uint64_t *ret_rcvbuf)
+{
+    return ft_ct_events_adopt(&self_of(kernel)->events, fd, options, drops, ret_rcvbuf);
+}
+
+static int events_fd(const struct ft_ct_kernel *kernel)
+{
+    return ((const struct ct_kernel_linux *)kernel)->events.fd;
+}
+
 static void events_close(struct ft_ct_kernel *kernel)
 {
     ft_ct_events_close(&self_of(kernel)->events);
@@ -143,6 +155,8 @@ ft_err ft_ct_kernel_linux_create(struct ft_ct_kernel **ret_kernel)
 {
     static const struct ft_ct_kernel_ops ops = {
         .events_open = events_open,
+        .events_adopt = events_adopt,
+        .events_fd = events_fd,
         .events_close = events_close,
         .events_recv = events_recv,
         .events_wait = events_wait,

@@ -10,6 +10,9 @@
 /* linux/netfilter/nfnetlink_conntrack.h since 6.14; Debian 12's header ends before it. */
 #define ATTR_TIMESTAMP_EVENT 27
 
+/* Far more than any event of conntrack has. */
+#define EVENT_SIZE_MAX 8192U
+
 /* NLA_TYPE_MASK without its sign. */
 #define ATTR_TYPE_MASK 0x3fffU
 
@@ -95,6 +98,18 @@ enum ft_ct_step ft_ct_next(struct ft_ct_reader *reader, struct ft_ct_record *ret
         return FT_CT_SKIPPED;
     }
     return parse_conntrack(&header, message, ret_record) ? FT_CT_RECORD : FT_CT_BAD;
+}
+
+size_t ft_ct_event_size(const void *data, size_t room)
+{
+    struct nlmsghdr header;
+    if (room < sizeof header) {
+        return 0;
+    }
+    memcpy(&header, data, sizeof header);
+    bool is_event = header.nlmsg_type >> 8 == NFNL_SUBSYS_CTNETLINK &&
+                    header.nlmsg_len >= sizeof header && header.nlmsg_len <= EVENT_SIZE_MAX;
+    return is_event && align4(header.nlmsg_len) <= room ? align4(header.nlmsg_len) : 0;
 }
 
 bool ft_ct_is_mirrored(const struct ft_ct_record *record)

@@ -103,6 +103,12 @@ enum ft_ct_step ft_ct_next(struct ft_ct_reader *reader, struct ft_ct_record *ret
                            int *ret_errno);
 
 /*
+ * The size, rounded up to a multiple of four, of an event that the kernel has written at 'data',
+ * where nothing but zero was before; 0: there is none.  'room' bytes may be read.
+ */
+size_t ft_ct_event_size(const void *data, size_t room);
+
+/*
  * True when the reply tuple is the original one mirrored, that is, no NAT.  Of ICMP the addresses
  * and the id are compared: a reply's type differs by nature.
  */

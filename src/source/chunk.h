@@ -29,6 +29,7 @@ enum ft_chunk_kind {
     FT_CHUNK_TICK = 11,       /* Time passes: run what is due; 'value' 1: the socket was empty. */
     FT_CHUNK_RELIABLE = 12,   /* value: 1 when the kernel re-sends ENDs from here on, 0 when not. */
     FT_CHUNK_STEP = 13,       /* value: the shedding step from here on (enum ft_ladder_step). */
+    FT_CHUNK_ADOPTED = 14,    /* The process began anew, with the socket and memory of the last. */
     FT_CHUNK_KIND_N
 };
 
@@ -42,13 +43,17 @@ enum ft_dump_reason {
 
 #define FT_CHUNK_SIZE_MAX ((size_t)256 * 1024)
 
+/* What the queue keeps of a chunk in front of its data (source/chunk_queue.c). */
+#define FT_CHUNK_HEADER_BYTES ((size_t)64)
+
 struct ft_chunk {
     enum ft_chunk_kind kind;
     int64_t real_ns; /* When its reading began: what was sent earlier is in it or before it. */
     int64_t mono_ns;
     int64_t value;
     size_t size;
-    uint8_t *data; /* Room for FT_CHUNK_SIZE_MAX bytes. */
+    size_t size_max; /* Room for data: FT_CHUNK_SIZE_MAX, or less. */
+    uint8_t *data;
 };
 
 #endif

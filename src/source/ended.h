@@ -25,8 +25,16 @@
 
 struct ft_ended;
 
-/* -ENOMEM. */
-FT_MUST_USE ft_err ft_ended_create(struct ft_ended **ret_ended);
+#define FT_ENDED_BYTES (FT_ENDED_PLACES * (size_t)16)
+
+struct ft_memory;
+
+/*
+ * The places are in 'memory' (borrowed; NULL: in memory of its own), as it has them.  Changes are
+ * saved there when 'saving'.  -ENOMEM.
+ */
+FT_MUST_USE ft_err ft_ended_create(struct ft_memory *memory, bool saving,
+                                   struct ft_ended **ret_ended);
 void ft_ended_destroy(struct ft_ended *ended);
 FT_DEFINE_CLEANUP(struct ft_ended, ft_ended_destroy);
 

@@ -4,47 +4,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/hash.h"
-
-#define SEGMENT_CELLS 4096U
-#define SEGMENT_BYTES (SEGMENT_CELLS * sizeof(union cell))
-#define SLOTS_MIN     1024U
-
-/* A link is the number of a cell (0: none) and the kind of the cell that holds it. */
-#define LINK_BITS   24
-#define LINK_MASK   ((1U << LINK_BITS) - 1)
-#define CELLS_MAX   (1U << LINK_BITS)
-#define NO_CELL     0U
-#define SLOT_FREE   0U
-#define INDEX_BYTES sizeof(struct slot)
-
-enum cell_kind { CELL_FREE, CELL_FLOW, CELL_IPV6, CELL_NAT, CELL_COUNTERS };
-
-/* A cell chained to a flow. */
-struct extra {
-    uint32_t link;
-    uint16_t ports[2];
-    union {
-        struct ft_addr addrs[2];
-        struct ft_flow_counters counters;
-    } u;
-};
-
-union cell {
-    uint32_t link;
-    struct ft_flow flow;
-    struct extra extra;
-};
-
-_Static_assert(sizeof(union cell) == 40, "an IPv4 flow costs 40 bytes and its place in the index");
-
-/* With the hash beside the cell's number, probing, removing and growing stay in the index. */
-struct slot {
-    uint32_t hash;
-    uint32_t cell; /* SLOT_FREE, or the number of a flow's cell. */
-};
+#include "source/flow_table_impl.h"
 
 /* A key in one piece, to be hashed. */
 struct packed_key {
@@ -56,30 +18,6 @@ struct packed_key {
     uint8_t addrs[32]; /* Only the first 8 count for IPv4. */
 };
 
-struct ft_flow_table {
-    uint64_t bytes_max;
-    uint64_t seed;
-    uint64_t bytes;
-
-    union cell **segments; /* Room for n_segments_max pointers. */
-    size_t n_segments;
-    size_t n_segments_max;
-    uint32_t first_free;
-    size_t n_free;
-
-    struct slot *slots;
-    uint32_t n_slots;    /* A power of two. */
-    uint32_t found_slot; /* Where find() found last: what is found is often removed next. */
-    size_t n_flows;
-};
-
-static union cell *cell_at(const struct ft_flow_table *table, uint32_t number);
-static uint32_t cell_take(struct ft_flow_table *table, size_t n_needed);
-static void cell_free(struct ft_flow_table *table, uint32_t number);
-static bool segment_add(struct ft_flow_table *table);
-static bool index_resize(struct ft_flow_table *table, uint32_t n_slots);
-static void index_put(struct ft_flow_table *table, struct slot slot);
-static uint32_t index_find(const struct ft_flow_table *table, const struct ft_flow *flow);
 static void index_remove(struct ft_flow_table *table, uint32_t at);
 static struct extra *extra_find(const struct ft_flow_table *table, const struct ft_flow *flow,
                                 enum cell_kind kind);
@@ -88,9 +26,9 @@ static struct extra *extra_add(struct ft_flow_table *table, struct ft_flow *flow
 static void pack_ports(const struct ft_ct_record *record, uint16_t *ret_ports);
 static bool key_equal(const struct ft_flow_table *table, const struct ft_flow *flow,
                       const struct ft_ct_record *record);
-static void compact(struct ft_flow_table *table, size_t n_segments);
 
-ft_err ft_flow_table_create(uint64_t bytes_max, uint64_t seed, struct ft_flow_table **ret_table)
+ft_err ft_flow_table_create(uint64_t bytes_max, uint64_t seed, struct ft_memory *memory,
+                            bool saving, struct ft_flow_table **ret_table)
 {
     bytes_max = bytes_max < FT_FLOW_TABLE_BYTES_MIN ? FT_FLOW_TABLE_BYTES_MIN : bytes_max;
     FT_CLEANUP(ft_flow_table_destroy) struct ft_flow_table *table = calloc(1, sizeof *table);
@@ -99,12 +37,14 @@ ft_err ft_flow_table_create(uint64_t bytes_max, uint64_t seed, struct ft_flow_ta
     }
     table->bytes_max = bytes_max;
     table->seed = seed;
-    uint64_t n_segments = bytes_max / SEGMENT_BYTES;
-    table->n_segments_max =
-        (size_t)(n_segments < CELLS_MAX / SEGMENT_CELLS ? n_segments : CELLS_MAX / SEGMENT_CELLS);
-    table->segments = calloc(table->n_segments_max, sizeof(union cell *));
-    table->bytes = sizeof *table + table->n_segments_max * sizeof(union cell *);
-    if (table->segments == NULL || !index_resize(table, SLOTS_MIN) || !segment_add(table)) {
+    table->bytes = sizeof *table;
+    FT_TRY(ft_flow_cells_open(table, memory, saving));
+    if (!ft_flow_index_resize(table, SLOTS_MIN)) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    if (memory != NULL && memory->header->n_segments > 0) {
+        FT_TRY(ft_flow_cells_attach(table));
+    } else if (!ft_flow_cells_grow(table)) {
         return ft_err_from_errno(ENOMEM);
     }
     *ret_table = FT_TAKE(table);
@@ -116,10 +56,7 @@ void ft_flow_table_destroy(struct ft_flow_table *table)
     if (table == NULL) {
         return;
     }
-    for (size_t i = 0; i < table->n_segments; i++) {
-        munmap(table->segments[i], SEGMENT_BYTES);
-    }
-    free(table->segments);
+    ft_flow_cells_close(table);
     free(table->slots);
     free(table);
 }
@@ -182,7 +119,7 @@ struct ft_flow *ft_flow_table_add(struct ft_flow_table *table, const struct ft_c
 {
     const struct ft_ct_tuple *orig = &record->orig;
     if (table->n_flows + 1 > (size_t)table->n_slots / 4 * 3 &&
-        !index_resize(table, table->n_slots * 2)) {
+        !ft_flow_index_resize(table, table->n_slots * 2)) {
         return NULL;
     }
     uint32_t number = cell_take(table, orig->ipv6 ? 2 : 1);
@@ -214,24 +151,31 @@ struct ft_flow *ft_flow_table_add(struct ft_flow_table *table, const struct ft_c
         memcpy(flow->dst, orig->dst.bytes, sizeof flow->dst);
     }
     flow->flags = (uint16_t)flags;
-    index_put(table, (struct slot){.hash = (uint32_t)hash, .cell = number});
+    ft_flow_index_put(table, (struct slot){.hash = (uint32_t)hash, .cell = number});
     table->n_flows++;
     return flow;
 }
 
 void ft_flow_table_remove(struct ft_flow_table *table, struct ft_flow *flow)
 {
-    uint32_t at = index_find(table, flow);
+    uint32_t at = ft_flow_index_find(table, flow);
     uint32_t number = table->slots[at].cell;
     index_remove(table, at);
     uint32_t next = flow->link & LINK_MASK;
     while (next != NO_CELL) {
         uint32_t extra = next;
         next = cell_at(table, extra)->link & LINK_MASK;
+        ft_memory_save(table->saving, cell_at(table, extra), sizeof(union cell));
         cell_free(table, extra);
     }
+    ft_memory_save(table->saving, flow, sizeof *flow);
     cell_free(table, number);
     table->n_flows--;
+}
+
+void ft_flow_table_touch(struct ft_flow_table *table, const struct ft_flow *flow)
+{
+    ft_memory_save(table->saving, flow, sizeof *flow);
 }
 
 void ft_flow_table_get_addrs(const struct ft_flow_table *table, const struct ft_flow *flow,
@@ -260,7 +204,9 @@ bool ft_flow_table_set_counters(struct ft_flow_table *table, struct ft_flow *flo
                                 const struct ft_flow_counters *counters)
 {
     struct extra *extra = extra_find(table, flow, CELL_COUNTERS);
-    if (extra == NULL) {
+    if (extra != NULL) {
+        ft_memory_save(table->saving, extra, sizeof *extra);
+    } else {
         extra = extra_add(table, flow, CELL_COUNTERS);
     }
     if (extra == NULL) {
@@ -284,7 +230,10 @@ void ft_flow_table_set_nat(struct ft_flow_table *table, struct ft_flow *flow,
                            const struct ft_ct_tuple *reply)
 {
     struct extra *extra = extra_find(table, flow, CELL_NAT);
-    if (extra == NULL) {
+    if (extra != NULL) {
+        ft_memory_save(table->saving, extra, sizeof *extra);
+        ft_flow_table_touch(table, flow);
+    } else {
         extra = extra_add(table, flow, CELL_NAT);
     }
     if (extra != NULL) {
@@ -317,8 +266,8 @@ void ft_flow_table_trim(struct ft_flow_table *table)
 {
     size_t n_cells = table->n_segments * SEGMENT_CELLS;
     size_t n_used = n_cells - 1 - table->n_free; /* Cell 0 is never used. */
-    if (table->n_segments > 1 && n_used < n_cells / 4) {
-        compact(table, n_used * 2 / SEGMENT_CELLS + 1);
+    if (table->saving == NULL && table->n_segments > 1 && n_used < n_cells / 4) {
+        ft_flow_cells_compact(table, n_used * 2 / SEGMENT_CELLS + 1);
     }
     uint32_t n_slots = table->n_slots;
     while (n_slots > SLOTS_MIN && table->n_flows < n_slots / 8) {
@@ -326,7 +275,7 @@ void ft_flow_table_trim(struct ft_flow_table *table)
     }
     if (n_slots < table->n_slots) {
         /* When the smaller index cannot be had, the larger one serves as well. */
-        (void)index_resize(table, n_slots);
+        (void)ft_flow_index_resize(table, n_slots);
     }
 }
 
@@ -340,56 +289,7 @@ void ft_flow_table_get_stats(const struct ft_flow_table *table,
     };
 }
 
-static inline union cell *cell_at(const struct ft_flow_table *table, uint32_t number)
-{
-    return &table->segments[number / SEGMENT_CELLS][number % SEGMENT_CELLS];
-}
-
-/* A free cell, when 'n_needed' of them can be had; else NO_CELL. */
-static uint32_t cell_take(struct ft_flow_table *table, size_t n_needed)
-{
-    if (table->n_free < n_needed && !segment_add(table)) {
-        return NO_CELL;
-    }
-    uint32_t number = table->first_free;
-    table->first_free = cell_at(table, number)->link;
-    table->n_free--;
-    return number;
-}
-
-static void cell_free(struct ft_flow_table *table, uint32_t number)
-{
-    cell_at(table, number)->link = table->first_free;
-    table->first_free = number;
-    table->n_free++;
-}
-
-static bool segment_add(struct ft_flow_table *table)
-{
-    if (table->n_segments == table->n_segments_max ||
-        table->bytes + SEGMENT_BYTES > table->bytes_max) {
-        return false;
-    }
-    /* Mapped, not from the heap, so that trim() really gives it back. */
-    void *memory =
-        mmap(NULL, SEGMENT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
-        return false;
-    }
-    table->segments[table->n_segments] = memory;
-    table->bytes += SEGMENT_BYTES;
-    uint32_t first = (uint32_t)(table->n_segments * SEGMENT_CELLS);
-    table->n_segments++;
-    /* In this order the lowest number is taken first. */
-    for (uint32_t i = SEGMENT_CELLS; i-- > 0;) {
-        if (first + i != NO_CELL) {
-            cell_free(table, first + i);
-        }
-    }
-    return true;
-}
-
-static bool index_resize(struct ft_flow_table *table, uint32_t n_slots)
+bool ft_flow_index_resize(struct ft_flow_table *table, uint32_t n_slots)
 {
     uint64_t bytes = (uint64_t)n_slots * INDEX_BYTES;
     if (n_slots > table->n_slots && table->bytes + bytes > table->bytes_max) {
@@ -405,7 +305,7 @@ static bool index_resize(struct ft_flow_table *table, uint32_t n_slots)
     table->n_slots = n_slots;
     for (uint32_t i = 0; i < n_old; i++) {
         if (old[i].cell != SLOT_FREE) {
-            index_put(table, old[i]);
+            ft_flow_index_put(table, old[i]);
         }
     }
     free(old);
@@ -414,7 +314,7 @@ static bool index_resize(struct ft_flow_table *table, uint32_t n_slots)
     return true;
 }
 
-static void index_put(struct ft_flow_table *table, struct slot slot)
+void ft_flow_index_put(struct ft_flow_table *table, struct slot slot)
 {
     uint32_t mask = table->n_slots - 1;
     uint32_t at = slot.hash & mask;
@@ -425,7 +325,7 @@ static void index_put(struct ft_flow_table *table, struct slot slot)
 }
 
 /* The place of a flow that is in the table. */
-static uint32_t index_find(const struct ft_flow_table *table, const struct ft_flow *flow)
+uint32_t ft_flow_index_find(const struct ft_flow_table *table, const struct ft_flow *flow)
 {
     uint32_t mask = table->n_slots - 1;
     uint32_t found = table->found_slot & mask;
@@ -483,6 +383,7 @@ static struct extra *extra_add(struct ft_flow_table *table, struct ft_flow *flow
     }
     struct extra *extra = &cell_at(table, number)->extra;
     *extra = (struct extra){.link = (uint32_t)kind << LINK_BITS | (flow->link & LINK_MASK)};
+    ft_flow_table_touch(table, flow);
     flow->link = (flow->link & ~LINK_MASK) | number;
     return extra;
 }
@@ -514,51 +415,4 @@ static bool key_equal(const struct ft_flow_table *table, const struct ft_flow *f
     const struct extra *extra = extra_find(table, flow, CELL_IPV6);
     return memcmp(&extra->u.addrs[0], &orig->src, sizeof orig->src) == 0 &&
            memcmp(&extra->u.addrs[1], &orig->dst, sizeof orig->dst) == 0;
-}
-
-/* Moves the cell into a free one below; returns its new number. */
-static uint32_t move_down(struct ft_flow_table *table, uint32_t number)
-{
-    uint32_t to = cell_take(table, 1);
-    *cell_at(table, to) = *cell_at(table, number);
-    cell_at(table, number)->link = (uint32_t)CELL_FREE << LINK_BITS;
-    return to;
-}
-
-/* Moves everything into the first 'n_segments' segments and frees the others. */
-static void compact(struct ft_flow_table *table, size_t n_segments)
-{
-    uint32_t n_cells = (uint32_t)(table->n_segments * SEGMENT_CELLS);
-    uint32_t limit = (uint32_t)(n_segments * SEGMENT_CELLS);
-    table->first_free = NO_CELL;
-    table->n_free = 0;
-    for (uint32_t i = limit; i-- > 1;) {
-        if (cell_at(table, i)->link >> LINK_BITS == CELL_FREE) {
-            cell_free(table, i);
-        }
-    }
-    for (uint32_t i = 1; i < n_cells; i++) {
-        if (cell_at(table, i)->link >> LINK_BITS != CELL_FLOW) {
-            continue;
-        }
-        struct ft_flow *flow = &cell_at(table, i)->flow;
-        if (i >= limit) {
-            uint32_t at = index_find(table, flow);
-            table->slots[at].cell = move_down(table, i);
-            flow = &cell_at(table, table->slots[at].cell)->flow;
-        }
-        for (uint32_t *link = &flow->link; (*link & LINK_MASK) != NO_CELL;) {
-            uint32_t number = *link & LINK_MASK;
-            if (number >= limit) {
-                number = move_down(table, number);
-                *link = (*link & ~LINK_MASK) | number;
-            }
-            link = &cell_at(table, number)->link;
-        }
-    }
-    while (table->n_segments > n_segments) {
-        table->n_segments--;
-        munmap(table->segments[table->n_segments], SEGMENT_BYTES);
-        table->bytes -= SEGMENT_BYTES;
-    }
 }

@@ -9,7 +9,8 @@
  *
  * Memory.  Everything is a cell of 40 bytes: an IPv4 flow is one cell.  What few flows have is in
  * further cells, chained to it: the addresses of IPv6, the reply tuple of NAT, the counters already
- * reported of a flow that had interim events.  Cells lie in segments of 160 KiB that never move.
+ * reported of a flow that had interim events.  Cells lie one behind the other, in address space for
+ * all that the bound allows, and take memory in segments of 160 KiB.
  * The index has 8 bytes per place, is a power of two and at most 3/4 full.  Together an IPv4 flow
  * costs 51 to 61 bytes, 51 to 53 at the default bound of 64 MiB, which holds 1.2 million of them.
  *
@@ -92,9 +93,21 @@ struct ft_flow_table_stats {
     uint64_t bytes;
 };
 
-/* 'seed' is for the index.  -ENOMEM. */
-FT_MUST_USE ft_err ft_flow_table_create(uint64_t bytes_max, uint64_t seed,
-                                        struct ft_flow_table **ret_table);
+/* A cell, in which each flow and each further part of one is. */
+#define FT_FLOW_TABLE_CELL_BYTES 40
+
+/* Room that the cells of a table of 'bytes_max' may take. */
+uint64_t ft_flow_table_cells_bytes(uint64_t bytes_max);
+
+struct ft_memory;
+
+/*
+ * With the flows that are in 'memory' (borrowed; NULL: in memory of its own, empty); the index is
+ * the table's own.  Changes are saved there when 'saving'.  'seed' is for the index.  -ENOMEM;
+ * FT_E_CORRUPT when what is in the memory is no table.
+ */
+FT_MUST_USE ft_err ft_flow_table_create(uint64_t bytes_max, uint64_t seed, struct ft_memory *memory,
+                                        bool saving, struct ft_flow_table **ret_table);
 void ft_flow_table_destroy(struct ft_flow_table *table);
 FT_DEFINE_CLEANUP(struct ft_flow_table, ft_flow_table_destroy);
 
@@ -113,6 +126,9 @@ struct ft_flow *ft_flow_table_add(struct ft_flow_table *table, const struct ft_c
                                   uint64_t hash);
 
 void ft_flow_table_remove(struct ft_flow_table *table, struct ft_flow *flow);
+
+/* To be called before fields of a flow are changed that was there at the last commit. */
+void ft_flow_table_touch(struct ft_flow_table *table, const struct ft_flow *flow);
 
 void ft_flow_table_get_addrs(const struct ft_flow_table *table, const struct ft_flow *flow,
                              struct ft_addr *ret_src, struct ft_addr *ret_dst);

@@ -15,6 +15,7 @@
  * 2 KiB, and its socket buffer holds nothing else.
  */
 #define DATAGRAM_ROOM ((size_t)8192)
+_Static_assert(DATAGRAM_ROOM <= FT_CHUNK_QUEUE_ROOM_MIN, "a chunk takes a datagram at least");
 
 /* Windows in which the rate is measured and the ladder is asked. */
 #define WINDOW_NS (100 * FT_NS_PER_MS)
@@ -26,7 +27,7 @@
 #define NOTES_MAX 8
 
 /* Turns at the end that look for a free chunk and data to put in it. */
-#define LAST_TURNS_MAX FT_CHUNK_QUEUE_CHUNKS_MAX
+#define LAST_TURNS_MAX 4096
 
 /* A chunk without data that is still to be put. */
 struct note {
@@ -54,6 +55,9 @@ struct ft_reader {
     bool undrained; /* An overrun was seen and the socket was not read empty since. */
     bool paced;
     int64_t n_opens;
+    int adopt_fd; /* A socket that is still to be taken over; -1: none. */
+    ft_socket_fn *on_socket;
+    void *on_socket_ctx;
     struct ft_backoff backoff;
     struct ft_ladder ladder;
     int64_t reopen_mono_ns;
@@ -61,6 +65,7 @@ struct ft_reader {
     int64_t watchdog_mono_ns;
     int64_t tick_mono_ns; /* When the pipeline is to hear of an idle socket. */
     uint64_t last_drops;
+    uint64_t drops_before; /* Of the sockets before this one. */
     int64_t window_mono_ns;
     uint64_t n_in_window;
     bool window_dropped;
@@ -96,6 +101,9 @@ const struct ft_reader_options ft_reader_options_default = {
 
 static void take_ladder(struct ft_reader *reader);
 static void open_socket(struct ft_reader *reader);
+static bool adopt_socket(struct ft_reader *reader, const struct ft_ct_events_options *options,
+                         uint64_t *ret_rcvbuf);
+static void tell_socket(struct ft_reader *reader);
 static void fail_socket(struct ft_reader *reader, ft_err err);
 static unsigned groups_of(const struct ft_reader *reader);
 static void watch(struct ft_reader *reader);
@@ -132,6 +140,7 @@ ft_err ft_reader_create(const struct ft_reader_options *options, struct ft_ct_ke
     ft_backoff_init(&reader->backoff, &options->reopen);
     ft_ladder_init(&reader->ladder, &options->ladder);
     reader->reopen_mono_ns = INT64_MIN;
+    reader->adopt_fd = -1;
     reader->no_room_since_ns = FT_TIME_NEVER;
     ft_pressure_init(&reader->pressure);
     *ret_reader = reader;
@@ -147,8 +156,22 @@ void ft_reader_destroy(struct ft_reader *reader)
         reader->kernel->ops->events_close(reader->kernel);
     }
     ft_mutex_deinit(&reader->lock);
+    ft_fd_close(&reader->adopt_fd);
     ft_fd_close(&reader->wake_fd);
     free(reader);
+}
+
+void ft_reader_set_on_socket(struct ft_reader *reader, ft_socket_fn *on_socket, void *ctx)
+{
+    reader->on_socket = on_socket;
+    reader->on_socket_ctx = ctx;
+}
+
+void ft_reader_adopt(struct ft_reader *reader, int fd)
+{
+    /* Without the old socket a new one is another one: what happened between is not known. */
+    reader->n_opens = 1;
+    reader->adopt_fd = fd;
 }
 
 enum ft_reader_wait ft_reader_step(struct ft_reader *reader, int64_t mono_ns, int64_t real_ns,
@@ -245,8 +268,9 @@ static void open_socket(struct ft_reader *reader)
         .rcvbuf_bytes = reader->options.rcvbuf_bytes,
         .reliable = reader->options.reliable,
     };
-    uint64_t rcvbuf;
-    ft_err err = ops->events_open(reader->kernel, &options, &rcvbuf);
+    uint64_t rcvbuf = 0;
+    bool adopted = reader->adopt_fd >= 0 && adopt_socket(reader, &options, &rcvbuf);
+    ft_err err = adopted ? FT_OK : ops->events_open(reader->kernel, &options, &rcvbuf);
     if (err != FT_OK) {
         if (reader->n_opens == 0 && ft_stat_get(&stats->n_open_failures) == 0) {
             note(reader, FT_CHUNK_FAILED, -(int64_t)err);
@@ -262,10 +286,15 @@ static void open_socket(struct ft_reader *reader)
     reader->undrained = false;
     reader->opened_mono_ns = reader->mono_ns;
     /* Whether the count begins anew with a socket is the kernel's (or its stand-in's) business. */
-    if (ops->events_drops(reader->kernel, &reader->last_drops) != FT_OK) {
+    if (!adopted && ops->events_drops(reader->kernel, &reader->last_drops) != FT_OK) {
         reader->last_drops = 0;
     }
-    reader->n_opens++;
+    if (!adopted) {
+        reader->n_opens++;
+        reader->drops_before = reader->last_drops;
+        ft_chunk_queue_set_drops(reader->queue, 0);
+        tell_socket(reader);
+    }
     reader->watchdog_mono_ns = reader->mono_ns;
     reader->tick_mono_ns = reader->mono_ns;
     reader->window_mono_ns = reader->mono_ns;
@@ -275,9 +304,32 @@ static void open_socket(struct ft_reader *reader)
     ft_stat_set(&stats->rcvbuf_bytes, rcvbuf);
     ft_stat_set(&stats->reliable, reader->reliable ? 1 : 0);
     ft_stat_set(&stats->step, reader->ladder.step);
-    note(reader, FT_CHUNK_OPENED, reader->n_opens);
+    note(reader, adopted ? FT_CHUNK_ADOPTED : FT_CHUNK_OPENED, reader->n_opens);
     note(reader, FT_CHUNK_RELIABLE, reader->reliable ? 1 : 0);
     note(reader, FT_CHUNK_STEP, reader->ladder.step);
+    if (adopted) {
+        note_drops(reader, false); /* Of the time when nobody was there. */
+    }
+}
+
+/* Goes on with the socket of the process before.  False when it is not what it should be. */
+static bool adopt_socket(struct ft_reader *reader, const struct ft_ct_events_options *options,
+                         uint64_t *ret_rcvbuf)
+{
+    const struct ft_ct_kernel_ops *ops = reader->kernel->ops;
+    int fd = reader->adopt_fd;
+    reader->adopt_fd = -1;
+    reader->last_drops = ft_chunk_queue_get_drops(reader->queue);
+    return ops->events_adopt(reader->kernel, fd, options, reader->last_drops, ret_rcvbuf) == FT_OK;
+}
+
+/* For whoever keeps it through a crash. */
+static void tell_socket(struct ft_reader *reader)
+{
+    const struct ft_ct_kernel_ops *ops = reader->kernel->ops;
+    if (reader->on_socket != NULL && ops->events_fd != NULL) {
+        reader->on_socket(reader->on_socket_ctx, ops->events_fd(reader->kernel));
+    }
 }
 
 /* The socket is of no use any more. */
@@ -423,7 +475,7 @@ static enum ft_reader_wait read_chunk(struct ft_reader *reader, int64_t *ret_dea
         }
         ft_chunk_queue_put(reader->queue, chunk);
     } else {
-        ft_chunk_queue_give_back(reader->queue, chunk);
+        ft_chunk_queue_cancel(reader->queue, chunk);
     }
     if (!drained) {
         return FT_READER_WAIT_NONE;
@@ -444,15 +496,16 @@ static ft_err fill(struct ft_reader *reader, struct ft_chunk *chunk)
     struct ft_ct_kernel *kernel = reader->kernel;
     uint64_t n = 0;
     ft_err err = FT_OK;
-    while (chunk->size + DATAGRAM_ROOM <= FT_CHUNK_SIZE_MAX) {
+    while (chunk->size + DATAGRAM_ROOM <= chunk->size_max) {
         size_t size = 0;
+        ft_chunk_queue_prepare(reader->queue, chunk, DATAGRAM_ROOM);
         err = kernel->ops->events_recv(kernel, chunk->data + chunk->size,
-                                       FT_CHUNK_SIZE_MAX - chunk->size, &size);
+                                       chunk->size_max - chunk->size, &size);
         if (err != FT_OK) {
             break;
         }
         /* Each message begins at a multiple of four, as netlink has it. */
-        chunk->size += (size + 3) & ~(size_t)3;
+        ft_chunk_queue_received(reader->queue, chunk, (size + 3) & ~(size_t)3);
         n++;
     }
     reader->n_in_window += n;
@@ -495,6 +548,9 @@ static bool put_notes(struct ft_reader *reader)
         chunk->mono_ns = reader->mono_ns;
         chunk->real_ns = reader->real_ns;
         ft_chunk_queue_put(reader->queue, chunk);
+        if (reader->notes[n].kind == FT_CHUNK_OVERRUN) {
+            ft_chunk_queue_set_drops(reader->queue, reader->last_drops - reader->drops_before);
+        }
         n++;
     }
     reader->n_notes -= n;

@@ -66,6 +66,9 @@ enum ft_reader_wait {
 
 struct ft_reader;
 
+/* The event socket was opened: its descriptor, borrowed for the call. */
+typedef void ft_socket_fn(void *ctx, int fd);
+
 /* Borrows 'kernel', 'queue', 'random' and 'stats'.  -ENOMEM. */
 FT_MUST_USE ft_err ft_reader_create(const struct ft_reader_options *options,
                                     struct ft_ct_kernel *kernel, struct ft_chunk_queue *queue,
@@ -74,6 +77,15 @@ FT_MUST_USE ft_err ft_reader_create(const struct ft_reader_options *options,
 /* Closes the socket. */
 void ft_reader_destroy(struct ft_reader *reader);
 FT_DEFINE_CLEANUP(struct ft_reader, ft_reader_destroy);
+
+/* Before the first step.  'on_socket' may be NULL. */
+void ft_reader_set_on_socket(struct ft_reader *reader, ft_socket_fn *on_socket, void *ctx);
+
+/*
+ * Before the first step: the process before this one had opened the socket 'fd', which is taken
+ * over (-1: it is not there any more), and left its chunks in the queue's memory.
+ */
+void ft_reader_adopt(struct ft_reader *reader, int fd);
 
 /* One turn: opens, watches, reads at most one chunk. */
 enum ft_reader_wait ft_reader_step(struct ft_reader *reader, int64_t mono_ns, int64_t real_ns,

@@ -13,14 +13,21 @@
 struct ft_source {
     struct ft_source_params params;
     struct ft_source_stats stats;
+    struct ft_memory *own_memory; /* NULL with params.memory. */
     struct ft_chunk_queue *queue;
     struct ft_reader *reader;
     struct ft_dumper *dumper;
     struct ft_tracker *tracker;
     struct ft_thread thread;
     bool started;
+    /* The pipeline thread. */
+    const struct ft_chunk *in_ring; /* The chunk of the queue that is being handled; NULL: none. */
+    bool uncommitted;
+    bool adopted; /* What the process before has left is handled: to be committed soon. */
 };
 
+static ft_err open_memory(struct ft_source *source, struct ft_memory **ret_memory);
+static ft_err take_over(struct ft_source *source, const struct ft_memory_commit *commit);
 static void run_reader(void *ctx);
 static void consume(struct ft_source *source, const struct ft_chunk *chunk);
 static bool take_chunk(struct ft_source *source, int64_t deadline_mono_ns);
@@ -42,14 +49,65 @@ ft_err ft_source_create(const struct ft_source_params *params, struct ft_source 
         return ft_err_from_errno(ENOMEM);
     }
     source->params = *params;
-    FT_TRY(ft_chunk_queue_create(params->options.queue_bytes_max, &source->queue));
+    struct ft_memory *memory;
+    FT_TRY(open_memory(source, &memory));
+    struct ft_memory_commit commit = {0};
+    bool adopted = params->memory != NULL && ft_memory_get_committed(memory, &commit);
+    FT_TRY(ft_chunk_queue_create(memory, params->memory != NULL, commit.position, commit.offset,
+                                 &source->queue));
+    struct ft_tracker_options tracker = params->options.tracker;
+    tracker.memory = memory;
+    tracker.saving = params->memory != NULL;
+    tracker.settled = params->settled;
+    tracker.hash_seed = memory->header->hash_seed;
+    tracker.flow_table_bytes_max = memory->header->table_bytes_max;
+    FT_TRY(ft_tracker_create(&tracker, params->emit, params->emit_ctx, &source->stats,
+                             &source->tracker));
+    FT_TRY(ft_dumper_create(params->kernel, &source->dumper));
     FT_TRY(ft_reader_create(&params->options.reader, params->kernel, source->queue, params->random,
                             &source->stats, &source->reader));
-    FT_TRY(ft_dumper_create(params->kernel, &source->dumper));
-    FT_TRY(ft_tracker_create(&params->options.tracker, params->emit, params->emit_ctx,
-                             &source->stats, &source->tracker));
+    ft_reader_set_on_socket(source->reader, params->on_socket, params->on_socket_ctx);
+    if (adopted) {
+        FT_TRY(take_over(source, &commit));
+    }
     *ret_source = FT_TAKE(source);
     return FT_OK;
+}
+
+void ft_source_commit(struct ft_source *source, const struct ft_source_commit *commit)
+{
+    struct ft_chunk_queue *queue = source->queue;
+    bool whole =
+        source->in_ring == NULL || ft_tracker_get_done(source->tracker) == source->in_ring->size;
+    struct ft_memory_commit all = {
+        .position = whole ? ft_chunk_queue_get_next(queue) : ft_chunk_queue_get_taken(queue),
+        .offset = whole ? 0 : ft_chunk_queue_get_cut(queue) + ft_tracker_get_done(source->tracker),
+        .owner = commit->owner,
+        .owner_size = commit->owner_size,
+        .block = commit->block,
+        .block_size = commit->block_size,
+        .block_info = commit->block_info,
+        .block_info_size = commit->block_info_size,
+        .block_last = commit->block_last,
+    };
+    all.source = ft_tracker_get_state(source->tracker, &all.source_size);
+    ft_memory_commit(source->params.memory, &all);
+    ft_chunk_queue_free_until(queue, all.position);
+    source->uncommitted = false;
+    source->adopted = false;
+}
+
+bool ft_source_wants_commit(const struct ft_source *source)
+{
+    return source->params.memory != NULL &&
+           (source->adopted || ft_memory_wants_commit(source->params.memory) ||
+            ft_chunk_queue_get_bytes_held(source->queue) >
+                ft_chunk_queue_get_bytes(source->queue) / 4);
+}
+
+bool ft_source_is_uncommitted(const struct ft_source *source)
+{
+    return source->params.memory != NULL && source->uncommitted;
 }
 
 void ft_source_destroy(struct ft_source *source)
@@ -62,6 +120,7 @@ void ft_source_destroy(struct ft_source *source)
     ft_dumper_destroy(source->dumper);
     ft_reader_destroy(source->reader);
     ft_chunk_queue_destroy(source->queue);
+    ft_memory_destroy(source->own_memory);
     free(source);
 }
 
@@ -141,6 +200,27 @@ const struct ft_source_stats *ft_source_get_stats(const struct ft_source *source
 
 struct ft_reader *ft_source_get_reader(struct ft_source *source) { return source->reader; }
 
+static ft_err open_memory(struct ft_source *source, struct ft_memory **ret_memory)
+{
+    const struct ft_source_options *options = &source->params.options;
+    if (source->params.memory == NULL) {
+        struct ft_memory_options memory = {.ring_bytes = options->queue_bytes_max,
+                                           .table_bytes_max = options->tracker.flow_table_bytes_max,
+                                           .hash_seed = options->tracker.hash_seed};
+        FT_TRY(ft_memory_create(&memory, &source->own_memory));
+    }
+    *ret_memory = source->params.memory != NULL ? source->params.memory : source->own_memory;
+    return FT_OK;
+}
+
+/* Begins where the process before ended. */
+static ft_err take_over(struct ft_source *source, const struct ft_memory_commit *commit)
+{
+    FT_TRY(ft_tracker_set_state(source->tracker, commit->source, commit->source_size));
+    ft_reader_adopt(source->reader, source->params.events_fd);
+    return FT_OK;
+}
+
 static void run_reader(void *ctx)
 {
     struct ft_source *source = ctx;
@@ -152,6 +232,8 @@ static void consume(struct ft_source *source, const struct ft_chunk *chunk)
     if (source->params.tap != NULL) {
         source->params.tap(source->params.tap_ctx, chunk);
     }
+    source->uncommitted = true;
+    source->adopted = source->adopted || chunk->kind == FT_CHUNK_ADOPTED;
     ft_tracker_consume(source->tracker, chunk);
 }
 
@@ -161,7 +243,9 @@ static bool take_chunk(struct ft_source *source, int64_t deadline_mono_ns)
     if (chunk == NULL) {
         return false;
     }
+    source->in_ring = chunk;
     consume(source, chunk);
+    source->in_ring = NULL;
     ft_chunk_queue_give_back(source->queue, chunk);
     return true;
 }

@@ -25,6 +25,7 @@
 #include "os/ct_kernel.h"
 #include "source/chunk.h"
 #include "source/ladder.h"
+#include "source/memory.h"
 #include "source/reader.h"
 #include "source/stats.h"
 #include "source/tracker.h"
@@ -55,9 +56,24 @@ struct ft_source_params {
     void *emit_ctx;
     ft_chunk_fn *tap; /* NULL: none */
     void *tap_ctx;
+
+    /*
+     * The working memory (borrowed), new or adopted, for a source that is to survive a crash: what
+     * it does is committed with ft_source_commit(), and chunks are kept until then.  Its sizes go
+     * before those of the options.  NULL: the source has one of its own, and nothing is committed.
+     */
+    struct ft_memory *memory;
+    ft_settled_fn *settled; /* Where it may be; NULL: none.  With 'emit_ctx'. */
+    int events_fd;          /* With an adopted memory: the event socket, taken over.  -1: none. */
+    /* The event socket was opened (again); the source thread.  NULL: none. */
+    ft_socket_fn *on_socket;
+    void *on_socket_ctx;
 };
 
-/* -ENOMEM, or what eventfd(2) fails with. */
+/*
+ * -ENOMEM, or what the system calls fail with.  FT_E_CORRUPT or FT_E_UNSUPPORTED: the adopted
+ * memory is of no use; 'events_fd' is then still the caller's.
+ */
 FT_MUST_USE ft_err ft_source_create(const struct ft_source_params *params,
                                     struct ft_source **ret_source);
 
@@ -81,6 +97,27 @@ bool ft_source_step(struct ft_source *source, int64_t deadline_mono_ns);
 
 /* A step that waits, or the next one, returns at once.  Thread: any. */
 void ft_source_wake(struct ft_source *source);
+
+/*
+ * For a source with 'memory'.  Commits everything that was emitted so far, with the owner's own
+ * state and the block that holds it (NULL: none).  Only from settled() or between two steps.
+ */
+struct ft_source_commit {
+    const void *owner;
+    size_t owner_size;
+    const void *block;
+    size_t block_size;
+    const void *block_info;
+    size_t block_info_size;
+    uint64_t block_last;
+};
+void ft_source_commit(struct ft_source *source, const struct ft_source_commit *commit);
+
+/* True when a commit should be made soon, because what it would free is needed. */
+bool ft_source_wants_commit(const struct ft_source *source);
+
+/* True when something was done since the last one. */
+bool ft_source_is_uncommitted(const struct ft_source *source);
 
 /* Another input in its place among the others, like LOCAL_ADDRS and SWITCHES; its times are set. */
 void ft_source_feed(struct ft_source *source, struct ft_chunk *chunk);

@@ -2,6 +2,7 @@
 #include "source/tracker.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "source/ladder.h"
@@ -39,9 +40,9 @@ ft_err ft_tracker_create(const struct ft_tracker_options *options, ft_emit_fn *e
     tracker->emit = emit;
     tracker->ctx = ctx;
     tracker->stats = stats;
-    FT_TRY(
-        ft_flow_table_create(options->flow_table_bytes_max, options->hash_seed, &tracker->flows));
-    FT_TRY(ft_ended_create(&tracker->ended));
+    FT_TRY(ft_flow_table_create(options->flow_table_bytes_max, options->hash_seed, options->memory,
+                                options->saving, &tracker->flows));
+    FT_TRY(ft_ended_create(options->memory, options->saving, &tracker->ended));
     ft_locals_init(&tracker->locals);
     tracker->hears_new = true;
     tracker->wants_updates = true;
@@ -67,6 +68,7 @@ void ft_tracker_consume(struct ft_tracker *tracker, const struct ft_chunk *chunk
 {
     tracker->mono_ns = chunk->mono_ns;
     tracker->real_ns = chunk->real_ns;
+    tracker->done = 0;
     switch (chunk->kind) {
     case FT_CHUNK_EVENTS:
         consume_events(tracker, chunk);
@@ -104,6 +106,9 @@ void ft_tracker_consume(struct ft_tracker *tracker, const struct ft_chunk *chunk
     case FT_CHUNK_STEP:
         set_step(tracker, chunk->value);
         break;
+    case FT_CHUNK_ADOPTED:
+        ft_tracker_on_adopted(tracker);
+        break;
     case FT_CHUNK_TICK:
         if (chunk->value != 0) {
             ft_tracker_drained(tracker);
@@ -113,7 +118,26 @@ void ft_tracker_consume(struct ft_tracker *tracker, const struct ft_chunk *chunk
     default:
         break; /* A recording of a later version: what we do not know we cannot use. */
     }
+    tracker->done = chunk->size;
     run_due(tracker);
+    ft_tracker_settle(tracker);
+}
+
+size_t ft_tracker_get_done(const struct ft_tracker *tracker) { return tracker->done; }
+
+const void *ft_tracker_get_state(const struct ft_tracker *tracker, size_t *ret_size)
+{
+    *ret_size = FT_TRACKER_STATE_SIZE;
+    return (const uint8_t *)tracker + FT_TRACKER_STATE_OFFSET;
+}
+
+ft_err ft_tracker_set_state(struct ft_tracker *tracker, const void *state, size_t size)
+{
+    if (size != FT_TRACKER_STATE_SIZE) {
+        return FT_E_UNSUPPORTED;
+    }
+    memcpy((uint8_t *)tracker + FT_TRACKER_STATE_OFFSET, state, size);
+    return FT_OK;
 }
 
 bool ft_tracker_wants_dump(const struct ft_tracker *tracker, int64_t mono_ns,
@@ -192,6 +216,8 @@ static void consume_events(struct ft_tracker *tracker, const struct ft_chunk *ch
         } else if (step == FT_CT_BAD) {
             ft_tracker_on_bad_message(tracker, reader.at == at);
         }
+        tracker->done = chunk->size - reader.left;
+        ft_tracker_settle(tracker);
     }
     if (chunk->value != 0) {
         ft_tracker_drained(tracker);
@@ -211,6 +237,7 @@ static void consume_dump(struct ft_tracker *tracker, const struct ft_chunk *chun
     while ((step = ft_ct_next(&reader, &record, &error)) != FT_CT_EMPTY) {
         if (step == FT_CT_RECORD) {
             ft_tracker_apply_entry(tracker, &record);
+            ft_tracker_settle(tracker);
         } else if (step == FT_CT_BAD) {
             /* No event is lost by it, but a flow may be there that we cannot see. */
             ft_stat_add(&tracker->stats->n_parse_errors, 1);

@@ -41,7 +41,18 @@
  */
 typedef void ft_emit_fn(void *ctx, struct ft_event *event);
 
+/*
+ * Called, with the same 'ctx', wherever the tracker's state is that of a whole number of messages:
+ * only there may it be committed.
+ */
+typedef void ft_settled_fn(void *ctx);
+
+struct ft_memory;
+
 struct ft_tracker_options {
+    struct ft_memory *memory; /* Where flows are kept, borrowed; NULL: in the tracker's own. */
+    bool saving;              /* What changes there is saved: what is there may be committed. */
+    ft_settled_fn *settled;   /* NULL: nobody asks. */
     uint64_t flow_table_bytes_max;
     uint64_t hash_seed;
     int64_t update_interval_ns; /* Between dumps for counters; 0: none. */
@@ -77,6 +88,17 @@ bool ft_tracker_wants_dump(const struct ft_tracker *tracker, int64_t mono_ns,
 /* Until when a chunk should be consumed, a TICK if there is no other, or wants_dump() be asked
  * again.  FT_TIME_NEVER: only when there is one. */
 int64_t ft_tracker_deadline(const struct ft_tracker *tracker);
+
+/* Bytes of the present chunk that are handled: all of them in the end.  For settled(). */
+size_t ft_tracker_get_done(const struct ft_tracker *tracker);
+
+/*
+ * Everything that the tracker knows beside the flows, to be kept with them: what a commit writes
+ * and what the tracker of the next process begins with.  The bytes mean nothing to others.
+ * FT_E_UNSUPPORTED: of another size.
+ */
+const void *ft_tracker_get_state(const struct ft_tracker *tracker, size_t *ret_size);
+FT_MUST_USE ft_err ft_tracker_set_state(struct ft_tracker *tracker, const void *state, size_t size);
 
 /* From now on; 0: off. */
 void ft_tracker_set_update_interval(struct ft_tracker *tracker, int64_t interval_ns);

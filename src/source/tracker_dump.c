@@ -168,9 +168,11 @@ void ft_tracker_sweep(struct ft_tracker *tracker)
             sweep->n_ended++;
         } else if (tracker->grace.state == FT_WALK_NONE) {
             /* While an earlier grace runs nothing is marked: the next dump will find them, too. */
+            ft_flow_table_touch(tracker->flows, flow);
             flow->flags |= FT_FLOW_MISSING;
             sweep->n_marked++;
         }
+        ft_tracker_settle(tracker);
     }
     if (left > 0) {
         finish_sweep(tracker);
@@ -185,6 +187,7 @@ void ft_tracker_end_grace(struct ft_tracker *tracker)
     while ((flow = ft_flow_table_walk(tracker->flows, &grace->cursor, &left)) != NULL) {
         if ((flow->flags & FT_FLOW_MISSING) != 0) {
             ft_tracker_infer_end(tracker, flow, tracker->real_ns);
+            ft_tracker_settle(tracker);
         }
     }
     if (left > 0) {

@@ -113,6 +113,7 @@ void ft_tracker_infer_end(struct ft_tracker *tracker, struct ft_flow *flow, int6
 void ft_tracker_refresh(struct ft_tracker *tracker, struct ft_flow *flow,
                         const struct ft_ct_record *record)
 {
+    ft_flow_table_touch(tracker->flows, flow);
     flow->generation = tracker->generation;
     unsigned flags = flow->flags & ~FT_FLOW_MISSING;
     if ((record->has & FT_CT_HAS_MARK) != 0) {

@@ -33,6 +33,25 @@ void ft_tracker_on_opened(struct ft_tracker *tracker, int64_t n_opens)
     ft_tracker_want_resync(tracker);
 }
 
+/*
+ * Nothing was missed: the socket was held, and what was heard of it is handled.  But a dump that
+ * was under way went with the process, and what it had found out may have been undone, so there is
+ * to be another one.
+ */
+void ft_tracker_on_adopted(struct ft_tracker *tracker)
+{
+    if (tracker->opened_real_ns == 0) {
+        ft_tracker_on_opened(tracker, 1); /* It ended before it had said so. */
+        return;
+    }
+    if (tracker->dump.active) {
+        ft_tracker_fail_dump(tracker);
+    }
+    if (!tracker->first_dump_due) {
+        ft_tracker_want_resync(tracker);
+    }
+}
+
 void ft_tracker_on_overrun(struct ft_tracker *tracker, int64_t n_drops)
 {
     struct ft_tracker_gap *gap = &tracker->gap;

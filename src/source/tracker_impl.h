@@ -12,6 +12,8 @@
 #ifndef FT_SOURCE_TRACKER_IMPL_H
 #define FT_SOURCE_TRACKER_IMPL_H 1
 
+#include <stddef.h>
+
 #include "os/ct_record.h"
 #include "source/ended.h"
 #include "source/flow_table.h"
@@ -103,8 +105,13 @@ struct ft_tracker {
 
     struct ft_locals locals;
     struct ft_event event; /* The one being built: too large for the stack of a hot path. */
+    size_t done;           /* Bytes of the present chunk. */
 
-    /* The present chunk's time, and up to where the event socket is known to be read. */
+    /*
+     * From here to the end: what is kept beside the flows (ft_tracker_get_state).  No pointers.
+     *
+     * The present chunk's time, and up to where the event socket is known to be read.
+     */
     int64_t mono_ns;
     int64_t real_ns;
     int64_t drained_real_ns; /* 0: not since it was opened */
@@ -136,6 +143,17 @@ struct ft_tracker {
     uint64_t n_in_window;
     int64_t window_mono_ns;
 };
+
+#define FT_TRACKER_STATE_OFFSET offsetof(struct ft_tracker, mono_ns)
+#define FT_TRACKER_STATE_SIZE   (sizeof(struct ft_tracker) - FT_TRACKER_STATE_OFFSET)
+
+/* The state is whole: what was done may be committed. */
+static inline void ft_tracker_settle(struct ft_tracker *tracker)
+{
+    if (tracker->options.settled != NULL) {
+        tracker->options.settled(tracker->ctx);
+    }
+}
 
 /* How a record relates to the flow of the same key in the table. */
 enum ft_relation { FT_SAME_FLOW, FT_LATER_FLOW, FT_EARLIER_FLOW };
@@ -178,6 +196,7 @@ void ft_tracker_drained(struct ft_tracker *tracker);
 
 /* tracker_gap.c */
 void ft_tracker_on_opened(struct ft_tracker *tracker, int64_t n_opens);
+void ft_tracker_on_adopted(struct ft_tracker *tracker);
 void ft_tracker_on_overrun(struct ft_tracker *tracker, int64_t n_drops);
 void ft_tracker_on_failed(struct ft_tracker *tracker);
 void ft_tracker_on_reliable(struct ft_tracker *tracker, bool reliable);

@@ -96,10 +96,28 @@ static ft_err events_open(struct ft_ct_kernel *kernel, const struct ft_ct_events
     return FT_OK;
 }
 
+/* The kernel's side of the socket is as it was. */
+static ft_err events_adopt(struct ft_ct_kernel *kernel, int fd,
+                           const struct ft_ct_events_options *options, uint64_t drops,
+                           uint64_t *ret_rcvbuf)
+{
+    struct ft_fake_kernel *fake = of(kernel);
+    (void)fd;
+    (void)drops;
+    if (!fake->open) {
+        return FT_E_UNSUPPORTED;
+    }
+    fake->groups = options->groups;
+    fake->reliable = options->reliable;
+    fake->n_adopted++;
+    *ret_rcvbuf = fake->rcvbuf_bytes;
+    return FT_OK;
+}
+
 static void events_close(struct ft_ct_kernel *kernel)
 {
     struct ft_fake_kernel *fake = of(kernel);
-    fake->open = false;
+    fake->open = fake->held;
     fake->n_closes++;
 }
 
@@ -226,6 +244,7 @@ static void destroy(struct ft_ct_kernel *kernel) { ft_fake_kernel_deinit(of(kern
 
 static const struct ft_ct_kernel_ops fake_ops = {
     .events_open = events_open,
+    .events_adopt = events_adopt,
     .events_close = events_close,
     .events_recv = events_recv,
     .events_wait = events_wait,

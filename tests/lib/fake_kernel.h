@@ -53,6 +53,7 @@ struct ft_fake_kernel {
     bool dump_changes;       /* The next dump says that the table changed. */
     size_t dump_entries_max; /* In one datagram. */
     uint64_t rcvbuf_bytes_max;
+    bool held; /* Closing the socket does not end it: somebody else has it, too. */
 
     /* What it did. */
     bool open;
@@ -60,6 +61,7 @@ struct ft_fake_kernel {
     unsigned groups;
     unsigned n_opens;
     unsigned n_closes;
+    unsigned n_adopted;
     unsigned n_dumps;
     uint64_t n_sent;
     uint64_t drops;

@@ -2,6 +2,7 @@
 /* os/ct_kernel.h against the running kernel: real flows in a network namespace of this process. */
 #include "os/ct_kernel.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
@@ -309,6 +310,54 @@ static void drain_ends(struct ft_ct_kernel *kernel, size_t n, int64_t wait_ns)
     while (n_records < n && ft_clock_mono_ns(ft_clock_system()) < deadline) {
         CHECK_OK(kernel->ops->events_wait(kernel, -1, deadline));
         drain(kernel);
+    }
+}
+
+/* The process dies, somebody else has kept the socket: what came meanwhile is in it. */
+TEST(a_socket_that_was_kept_goes_on)
+{
+    struct ft_ct_kernel *first = begin();
+    int sink = bound_socket(false, SOCK_DGRAM, PORT_SINK);
+    open_events(first, FT_CT_GROUP_NEW | FT_CT_GROUP_DESTROY, 16384, false);
+    udp_flows(false, 20000, PORT_SINK, 3);
+    drain(first);
+    CHECK_INT(n_records, 3);
+    int kept = dup(first->ops->events_fd(first));
+    ft_ct_kernel_destroy(first);
+    udp_flows(false, 21000, PORT_SINK, 100);
+    FT_CLEANUP(ft_ct_kernel_destroy) struct ft_ct_kernel *second = NULL;
+    CHECK_OK(ft_ct_kernel_linux_create(&second));
+    struct ft_ct_events_options options = {
+        .groups = FT_CT_GROUP_DESTROY, .rcvbuf_bytes = 1 << 20, .reliable = true};
+    uint64_t rcvbuf = 0;
+    CHECK_OK(second->ops->events_adopt(second, kept, &options, 0, &rcvbuf));
+    CHECK(rcvbuf >= 1 << 20);
+    drain(second);
+    CHECK(n_records > 3 && n_records < 103);
+    uint64_t drops = 0;
+    CHECK_OK(second->ops->events_drops(second, &drops));
+    CHECK_INT(drops, 103 - n_records);
+    /* It has the groups that were asked for now. */
+    size_t n_before = n_records;
+    udp_flows(false, 22000, PORT_SINK, 1);
+    drain(second);
+    CHECK_INT(n_records, n_before);
+    (void)close(sink);
+}
+
+TEST(another_socket_is_not_taken_for_it)
+{
+    FT_CLEANUP(ft_ct_kernel_destroy) struct ft_ct_kernel *kernel = begin();
+    struct ft_ct_events_options options = {.groups = FT_CT_GROUP_DESTROY, .rcvbuf_bytes = 1 << 20};
+    const int others[] = {socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+                          socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE),
+                          socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
+    uint64_t rcvbuf = 0;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        CHECK_ERR(kernel->ops->events_adopt(kernel, others[i], &options, 0, &rcvbuf),
+                  FT_E_UNSUPPORTED);
+        CHECK_INT(kernel->ops->events_fd(kernel), -1);
+        CHECK_INT(fcntl(others[i], F_GETFD), -1); /* It was taken over and closed. */
     }
 }
 

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "lib/ct_build.h"
 #include "lib/test.h"
+#include "source/memory.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -54,7 +55,7 @@ TEST(finds_by_id_tuple_and_zone)
 {
     struct ft_flow_table *table;
     struct ft_ct_record record;
-    CHECK_OK(ft_flow_table_create(MIB, 1, &table));
+    CHECK_OK(ft_flow_table_create(MIB, 1, NULL, false, &table));
     for (unsigned kind = 0; kind < 12; kind++) {
         make_record(kind, &record);
         CHECK(find(table, &record) == NULL);
@@ -89,7 +90,7 @@ TEST(flows_with_one_id_are_two_flows)
     struct ft_flow_table *table;
     struct ft_ct_record a;
     struct ft_ct_record b;
-    CHECK_OK(ft_flow_table_create(MIB, 1, &table));
+    CHECK_OK(ft_flow_table_create(MIB, 1, NULL, false, &table));
     ft_ct_build_sample(1, FT_PROTO_TCP, false, &a);
     ft_ct_build_sample(2, FT_PROTO_TCP, false, &b);
     b.id = a.id;
@@ -109,7 +110,7 @@ TEST(keeps_counters_and_reply_tuple)
     struct ft_ct_record record;
     struct ft_flow_counters counters;
     struct ft_flow_nat nat;
-    CHECK_OK(ft_flow_table_create(MIB, 1, &table));
+    CHECK_OK(ft_flow_table_create(MIB, 1, NULL, false, &table));
     ft_ct_build_sample(3, FT_PROTO_UDP, true, &record);
     struct ft_flow *flow = add(table, &record);
     ft_flow_table_get_counters(table, flow, &counters);
@@ -135,7 +136,7 @@ TEST(an_ipv4_flow_costs_less_than_64_bytes_at_the_bound)
 {
     struct ft_flow_table *table;
     struct ft_ct_record record;
-    CHECK_OK(ft_flow_table_create(16 * MIB, 1, &table));
+    CHECK_OK(ft_flow_table_create(16 * MIB, 1, NULL, false, &table));
     uint32_t n = 0;
     do {
         ft_ct_build_sample(n, FT_PROTO_TCP, false, &record);
@@ -160,7 +161,7 @@ TEST(walks_over_every_flow_once_while_others_come_and_go)
 {
     struct ft_flow_table *table;
     struct ft_ct_record record;
-    CHECK_OK(ft_flow_table_create(4 * MIB, 1, &table));
+    CHECK_OK(ft_flow_table_create(4 * MIB, 1, NULL, false, &table));
     enum { N = 9000 };
     for (uint32_t n = 0; n < N; n++) {
         make_record(n, &record);
@@ -199,7 +200,7 @@ TEST(is_right_through_growing_and_shrinking)
     struct ft_flow_table *table;
     struct ft_random_seeded random;
     bool *there = calloc(N, sizeof *there);
-    CHECK_OK(ft_flow_table_create(64 * MIB, 7, &table));
+    CHECK_OK(ft_flow_table_create(64 * MIB, 7, NULL, false, &table));
     ft_random_seeded_init(&random, 5);
     uint64_t bytes_most = 0;
     for (unsigned round = 0; round < 4; round++) {
@@ -252,4 +253,108 @@ TEST(is_right_through_growing_and_shrinking)
     }
     free(there);
     ft_flow_table_destroy(table);
+}
+
+static struct ft_memory *make_memory(void)
+{
+    struct ft_memory *memory;
+    struct ft_memory_options options = {
+        .ring_bytes = MIB, .table_bytes_max = 4 * MIB, .hash_seed = 1};
+    CHECK_OK(ft_memory_create(&options, &memory));
+    return memory;
+}
+
+static ft_err attach(struct ft_memory *memory, struct ft_flow_table **ret_table)
+{
+    return ft_flow_table_create(4 * MIB, 1, memory, true, ret_table);
+}
+
+TEST(what_is_in_memory_is_found_again)
+{
+    enum { FLOWS = 20000 };
+    struct ft_memory *memory = make_memory();
+    struct ft_flow_table *table;
+    struct ft_ct_record record;
+    CHECK_OK(attach(memory, &table));
+    for (uint32_t n = 0; n < FLOWS; n++) {
+        make_record(n, &record);
+        struct ft_flow *flow = add(table, &record);
+        CHECK(flow != NULL);
+        flow->start_ns = n;
+        struct ft_flow_counters counters = {.orig_bytes = n};
+        CHECK(n % 5 != 0 || ft_flow_table_set_counters(table, flow, &counters));
+        if (n % 7 == 0) {
+            ft_flow_table_set_nat(table, flow, &record.reply);
+        }
+        if (n % 1000 == 0) {
+            ft_memory_commit(memory, &(struct ft_memory_commit){.source = &n, .owner = &n});
+        }
+    }
+    for (uint32_t n = 0; n < FLOWS; n += 2) {
+        make_record(n, &record);
+        ft_flow_table_remove(table, find(table, &record));
+    }
+    struct ft_flow_table_stats before = stats_of(table);
+    ft_flow_table_destroy(table);
+    CHECK_OK(attach(memory, &table));
+    CHECK_INT(stats_of(table).n_flows, FLOWS / 2);
+    CHECK_INT(stats_of(table).n_cells, before.n_cells);
+    for (uint32_t n = 0; n < FLOWS; n++) {
+        make_record(n, &record);
+        struct ft_flow *flow = find(table, &record);
+        CHECK_INT(flow != NULL, n % 2);
+        if (flow != NULL) {
+            struct ft_flow_counters counters;
+            CHECK_INT(flow->start_ns, n);
+            check_tuple(table, flow, &record);
+            ft_flow_table_get_counters(table, flow, &counters);
+            CHECK_INT(counters.orig_bytes, n % 5 == 0 ? n : 0);
+            CHECK_INT((flow->flags & FT_FLOW_NAT) != 0, n % 7 == 0);
+            ft_flow_table_remove(table, flow);
+        }
+    }
+    CHECK_INT(stats_of(table).n_cells, 0);
+    ft_flow_table_destroy(table);
+    ft_memory_destroy(memory);
+}
+
+/* Any word of the cells may be wrong: it is a table, or it is refused. */
+TEST(cells_that_are_none_are_refused)
+{
+    struct ft_random_seeded random;
+    ft_random_seeded_init(&random, 1);
+    unsigned n_refused = 0;
+    for (unsigned round = 0; round < 300; round++) {
+        struct ft_memory *memory = make_memory();
+        struct ft_flow_table *table;
+        struct ft_ct_record record;
+        CHECK_OK(attach(memory, &table));
+        for (uint32_t n = 0; n < 60; n++) {
+            make_record(n, &record);
+            struct ft_flow *flow = add(table, &record);
+            CHECK(n % 5 != 0 ||
+                  ft_flow_table_set_counters(table, flow, &(struct ft_flow_counters){0}));
+        }
+        ft_flow_table_destroy(table);
+        uint64_t dice = ft_random_u64(&random.base);
+        uint32_t *link =
+            (uint32_t *)(void *)(memory->cells + (1 + dice % 100) * FT_FLOW_TABLE_CELL_BYTES);
+        *link ^= 1U << (dice >> 32) % 32;
+        ft_err err = attach(memory, &table);
+        if (err == FT_OK) {
+            for (uint32_t n = 0; n < 60; n++) {
+                make_record(n, &record);
+                struct ft_flow *flow = find(table, &record);
+                if (flow != NULL) {
+                    ft_flow_table_remove(table, flow);
+                }
+            }
+            ft_flow_table_destroy(table);
+        } else {
+            CHECK_ERR(err, FT_E_CORRUPT);
+            n_refused++;
+        }
+        ft_memory_destroy(memory);
+    }
+    CHECK(n_refused > 200);
 }

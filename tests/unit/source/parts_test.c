@@ -159,7 +159,7 @@ TEST(ended_flows_are_remembered_with_their_start)
 {
     struct ft_ended *ended;
     struct ft_ended_flow flow;
-    CHECK_OK(ft_ended_create(&ended));
+    CHECK_OK(ft_ended_create(NULL, false, &ended));
     CHECK(!ft_ended_find(ended, 0, &flow));
     uint64_t hash = 0x123456789abcdef0;
     ft_ended_add(ended, hash, &(struct ft_ended_flow){.start_ns = 77, .exact = true});
