@@ -43,6 +43,8 @@ void ft_collector_write_status(struct ft_json_writer *writer, const struct ft_co
     ft_json_key_str(writer, "version", FT_VERSION);
     ft_json_key_str(writer, "host_name", view->host_name);
     write_uuid(writer, "collector_id", &view->collector_id);
+    write_uuid(writer, "store_epoch", &view->store_epoch);
+    ft_json_key_str(writer, "receipt_key", view->receipt_key);
     write_time(writer, "time", view->now_ns);
     write_time(writer, "started", view->started_ns);
     write_components(writer, view, &overview);

@@ -7,6 +7,7 @@
 #ifndef FT_COLLECTOR_API_H
 #define FT_COLLECTOR_API_H 1
 
+#include "auth/receipt_key.h"
 #include "collector/account.h"
 #include "collector/ingest.h"
 #include "collector/instances.h"
@@ -17,6 +18,8 @@
 struct ft_collector_view {
     const char *host_name;
     struct ft_uuid collector_id;
+    struct ft_uuid store_epoch;
+    char receipt_key[FT_RECEIPT_KEY_TEXT_SIZE];
     int64_t started_ns;
     int64_t now_ns;
     const char *ingest_listen;

@@ -31,6 +31,8 @@
 static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err keep_epoch(void *ctx, const struct ft_uuid *store_epoch);
 static ft_err start_threads(struct ft_collector *collector);
@@ -99,6 +101,8 @@ void ft_collector_get_view(struct ft_collector *collector, struct ft_collector_v
                                            .store_file_bytes = file_bytes,
                                            .store_error = ret_texts->store_error,
                                            .ingest_error = ret_texts->ingest_error};
+    ft_ingest_epoch(collector->ingest, &ret_view->store_epoch);
+    ft_receipt_key_format(ft_receipt_signer_key(collector->identity.signer), ret_view->receipt_key);
 }
 
 static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag)
@@ -134,6 +138,9 @@ static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag)
     }
     FT_TRY(ft_identity_open(collector->disk, collector->log_disk, ft_random_system(),
                             &collector->identity, diag));
+    char key[FT_RECEIPT_KEY_TEXT_SIZE];
+    ft_receipt_key_format(ft_receipt_signer_key(collector->identity.signer), key);
+    ft_log(FT_LOG_INFO, "collector", "receipts are signed with %s", key);
     struct ft_log_options log = {.bytes_max = collector->options.log.bytes_max,
                                  .segment_bytes = collector->options.log.segment_bytes,
                                  .full = FT_LOG_REFUSE};
@@ -154,10 +161,20 @@ static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
                                        .threads = (unsigned)options->duckdb.threads};
     FT_TRY(ft_duckdb_open(&duckdb, &collector->duckdb, diag));
     FT_TRY(ft_recovery_from_store(collector->duckdb, collector->instances, diag));
-    FT_TRY(ft_duckdb_sink_create(collector->duckdb, &collector->sink, diag));
     struct ft_duckdb_reader_options reader = {.timeout_ns = options->http.query_timeout,
                                               .clock = collector->clock};
     FT_TRY(ft_duckdb_reader_create(collector->duckdb, &reader, &collector->reader, diag));
+    FT_TRY(open_sinker(collector, diag));
+    FT_TRY(check_epoch(collector, diag));
+    return ft_recovery_from_log(collector->log,
+                                ft_sinker_stats(collector->sinker)->committed_position,
+                                collector->instances);
+}
+
+static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag)
+{
+    const struct ft_collector_options *options = &collector->options;
+    FT_TRY(ft_duckdb_sink_create(collector->duckdb, &collector->sink, diag));
     struct ft_sinker_options sinker = {.name = "duckdb",
                                        .batch_rows = options->duckdb.batch_rows,
                                        .batch_interval_ns = options->duckdb.batch_interval,
@@ -169,10 +186,46 @@ static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
                                        .on_row = ft_site_on_row,
                                        .rows_are_wanted = ft_site_rows_are_wanted,
                                        .on_row_ctx = &collector->site};
-    FT_TRY(ft_sinker_create(&sinker, &collector->sinker, diag));
-    return ft_recovery_from_log(collector->log,
-                                ft_sinker_stats(collector->sinker)->committed_position,
-                                collector->instances);
+    return ft_sinker_create(&sinker, &collector->sinker, diag);
+}
+
+/*
+ * What was durable and is not there any more ends the epoch of the store.  Whoever sets back the
+ * whole directory sets back the epoch too: that only agents can know (collector/receipts.c).
+ */
+static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag)
+{
+    const char *what = NULL;
+    ft_err err = FT_OK;
+    switch (ft_recovery_compare(collector->log,
+                                ft_sinker_stats(collector->sinker)->committed_position)) {
+    case FT_RECOVERY_LOG_BEHIND:
+        what = "the log was set back behind the store";
+        /* Under another id, or the sink would pass over positions that it has seen. */
+        ft_uuid_make_random(ft_random_system(), &collector->identity.log_id);
+        err =
+            ft_identity_replace(collector->log_disk, FT_IDENTITY_LOG, &collector->identity.log_id);
+        ft_sinker_destroy(collector->sinker);
+        ft_sink_close(collector->sink);
+        collector->sinker = NULL;
+        collector->sink = NULL;
+        if (err == FT_OK) {
+            err = open_sinker(collector, diag);
+        }
+        break;
+    case FT_RECOVERY_STORE_BEHIND:
+        what = "the store was lost or set back behind the log";
+        break;
+    case FT_RECOVERY_FITS:
+        what = collector->damaged_blocks > 0 ? "blocks of the log were lost" : NULL;
+        break;
+    }
+    if (what == NULL || err != FT_OK) {
+        return err;
+    }
+    ft_uuid_make_random(ft_random_system(), &collector->identity.store_epoch);
+    ft_log(FT_LOG_ERROR, "collector", "%s: agents send again what they still have", what);
+    return keep_epoch(collector, &collector->identity.store_epoch);
 }
 
 static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag)
@@ -465,7 +518,8 @@ static void note_good(struct ft_collector *collector, char *slot, const char *wh
 
 static void on_damage(void *ctx, const struct ft_log_damage *damage)
 {
-    (void)ctx;
+    struct ft_collector *collector = ctx;
+    collector->damaged_blocks += damage->blocks_lost;
     ft_log(FT_LOG_WARN, "collector",
            "log file %s: %llu bytes at %llu are damaged (%s), %llu blocks lost", damage->file,
            (unsigned long long)damage->size, (unsigned long long)damage->offset, damage->what,

@@ -33,6 +33,7 @@ struct ft_collector {
     int64_t started_ns;
     struct ft_host host;
     struct ft_identity identity;
+    uint64_t damaged_blocks; /* That the log had to give up at the start. */
     char ingest_listen[128];
     struct ft_metrics *metrics;
     struct ft_token_store *tokens;

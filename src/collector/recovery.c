@@ -47,6 +47,17 @@ static void add_block(void *ctx, struct ft_instance *instance)
     instance->last_heard_ns = info->time_ns;
 }
 
+enum ft_recovery_fit ft_recovery_compare(struct ft_log *log, uint64_t position)
+{
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(log, &first, &last);
+    if (position > last) {
+        return FT_RECOVERY_LOG_BEHIND;
+    }
+    return position + 1 < first ? FT_RECOVERY_STORE_BEHIND : FT_RECOVERY_FITS;
+}
+
 ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position, struct ft_instances *instances)
 {
     /* What a crash left behind was written, not always synced: it is before anything is told. */

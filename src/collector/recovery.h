@@ -18,7 +18,16 @@ FT_MUST_USE ft_err ft_recovery_add_stored(void *instances, const struct ft_store
 FT_MUST_USE ft_err ft_recovery_from_store(struct ft_duckdb *duckdb, struct ft_instances *instances,
                                           struct ft_diag *reterr_diag);
 
+/* How log and store fit together. */
+enum ft_recovery_fit {
+    FT_RECOVERY_FITS,
+    FT_RECOVERY_STORE_BEHIND, /* The log has freed what the store lacks: the store was set back. */
+    FT_RECOVERY_LOG_BEHIND    /* The store has what the log never had: the log was set back, and
+                                 gives its positions a second time. */
+};
 /* 'position' is the last that the store has. */
+enum ft_recovery_fit ft_recovery_compare(struct ft_log *log, uint64_t position);
+
 FT_MUST_USE ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position,
                                         struct ft_instances *instances);
 
