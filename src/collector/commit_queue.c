@@ -18,24 +18,19 @@ void ft_commit_queue_deinit(struct ft_commit_queue *queue) FT_NO_TSA
     ft_mutex_deinit(&queue->lock);
 }
 
-bool ft_commit_queue_push(struct ft_commit_queue *queue, const struct ft_commit_item *item)
+bool ft_commit_queue_push(struct ft_commit_queue *queue, struct ft_commit_item *item)
 {
-    struct ft_commit_item *node = malloc(sizeof *node);
-    if (node == NULL) {
-        abort();
-    }
-    *node = *item;
-    node->next = NULL;
+    item->next = NULL;
     ft_mutex_lock(&queue->lock);
-    queue->bytes += node->size;
-    node->waiting = queue->bytes > queue->bytes_max;
-    bool room = !node->waiting;
+    queue->bytes += item->size;
+    item->waiting = queue->bytes > queue->bytes_max;
+    bool room = !item->waiting;
     if (queue->last != NULL) {
-        queue->last->next = node;
+        queue->last->next = item;
     } else {
-        queue->first = node;
+        queue->first = item;
     }
-    queue->last = node;
+    queue->last = item;
     ft_mutex_unlock(&queue->lock);
     ft_cond_signal(&queue->filled);
     return room;

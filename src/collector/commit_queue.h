@@ -43,9 +43,9 @@ void ft_commit_queue_init(struct ft_commit_queue *queue, size_t bytes_max);
 /* Empty, and nobody inside. */
 void ft_commit_queue_deinit(struct ft_commit_queue *queue);
 
-/* Moves '*item' in.  False: the bound is reached, wait until it is done.  Aborts without memory
- * for the small node: the process is lost then anyway (gRPC aborts as well). */
-bool ft_commit_queue_push(struct ft_commit_queue *queue, const struct ft_commit_item *item);
+/* Takes 'item' over, which is the caller's malloc().  False: the bound is reached, wait until it is
+ * done. */
+bool ft_commit_queue_push(struct ft_commit_queue *queue, struct ft_commit_item *item);
 
 /* All items, in order; waits for one until the deadline; NULL for none. */
 struct ft_commit_item *ft_commit_queue_take(struct ft_commit_queue *queue,

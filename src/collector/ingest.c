@@ -80,7 +80,11 @@ bool ft_ingest_session_message(struct ft_ingest_session *session, const void *da
     struct ft_ingest *ingest = session->ingest;
     struct ft_request request;
     struct ft_diag diag = {0};
-    if (ft_request_decode(data, size, &request, &diag) != FT_OK) {
+    ft_err err = ft_request_decode(data, size, &request, &diag);
+    if (err == ft_err_from_errno(ENOMEM)) {
+        return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, diag.text);
+    }
+    if (err != FT_OK) {
         ingest->stats.malformed_messages++;
         return refuse(session, FT_INGEST_CLOSE_PROTOCOL, diag.text);
     }
@@ -240,11 +244,12 @@ static bool send_welcome(struct ft_ingest_session *session, uint64_t durable_seq
     }
     struct ft_buf buf;
     ft_buf_init(&buf, 0);
-    if (ft_response_encode(&welcome, &buf) == FT_OK) {
+    ft_err err = ft_response_encode(&welcome, &buf);
+    if (err == FT_OK) {
         (void)options->peer_ops->send(session->peer, buf.data, buf.size);
     }
     ft_buf_deinit(&buf);
-    return true;
+    return err == FT_OK || refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
 }
 
 /* Puts the session into the list and ends an older one of the same instance. */
@@ -292,14 +297,18 @@ static bool on_batch(struct ft_ingest_session *session, struct ft_request *reque
                       "the batch belongs to another instance than the Hello");
     }
     ingest->stats.received_events += ft_batch_reader_count(reader);
-    struct ft_commit_item item = {.session = session,
-                                  .data = request->batch.data,
-                                  .size = request->batch.size,
-                                  .first_seq = ft_batch_reader_first_seq(reader),
-                                  .n_events = ft_batch_reader_count(reader)};
+    struct ft_commit_item *item = malloc(sizeof *item);
+    if (item == NULL) {
+        return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
+    }
+    *item = (struct ft_commit_item){.session = session,
+                                    .data = request->batch.data,
+                                    .size = request->batch.size,
+                                    .first_seq = ft_batch_reader_first_seq(reader),
+                                    .n_events = ft_batch_reader_count(reader)};
     request->batch.data = NULL; /* Moved into the queue. */
     ft_ingest_session_ref(session);
-    bool room = ft_commit_queue_push(&ingest->queue, &item);
+    bool room = ft_commit_queue_push(&ingest->queue, item);
     ingest->stats.queue_bytes = ft_commit_queue_bytes(&ingest->queue);
     if (!room) {
         ingest->stats.queue_waits++;
@@ -315,17 +324,23 @@ static bool reject_batch(struct ft_ingest_session *session, const struct ft_requ
                          const struct ft_diag *diag)
 {
     struct ft_ingest *ingest = session->ingest;
-    struct ft_commit_item item = {.session = session};
-    if (!ft_batch_peek(request->batch.data, request->batch.size, &item.first_seq, &item.n_events)) {
+    uint64_t first_seq;
+    uint32_t n_events;
+    ft_err err = ft_batch_peek(request->batch.data, request->batch.size, &first_seq, &n_events);
+    if (err != FT_OK && err != ft_err_from_errno(ENOMEM)) {
         ingest->stats.malformed_messages++;
         return refuse(session, FT_INGEST_CLOSE_PROTOCOL, diag->text);
     }
-    item.reject_reason = strdup(diag->text);
-    if (item.reject_reason == NULL) {
+    struct ft_commit_item *item = err == FT_OK ? malloc(sizeof *item) : NULL;
+    char *reason = item != NULL ? strdup(diag->text) : NULL;
+    if (reason == NULL) {
+        free(item);
         return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
     }
+    *item = (struct ft_commit_item){
+        .session = session, .first_seq = first_seq, .n_events = n_events, .reject_reason = reason};
     ft_ingest_session_ref(session);
-    return ft_commit_queue_push(&ingest->queue, &item);
+    return ft_commit_queue_push(&ingest->queue, item);
 }
 
 struct status_context {

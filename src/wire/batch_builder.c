@@ -159,12 +159,11 @@ ft_err ft_batch_builder_seal(struct ft_batch_builder *builder, struct ft_buf *bu
     }
     size_t size = flowtrail__v1__batch__get_packed_size(batch);
     uint8_t *to = ft_buf_reserve(buf, size);
-    if (to == NULL) {
-        return buf->err;
+    if (to != NULL) {
+        (void)flowtrail__v1__batch__pack(batch, to);
     }
-    (void)flowtrail__v1__batch__pack(batch, to);
     reset(builder);
-    return FT_OK;
+    return to != NULL ? FT_OK : buf->err;
 }
 
 static void reset(struct ft_batch_builder *builder)

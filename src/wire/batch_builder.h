@@ -48,7 +48,8 @@ uint64_t ft_batch_builder_first_seq(const struct ft_batch_builder *builder);
 /* The size of the sealed batch, from above: real batches are 60 to 95 % of it. */
 size_t ft_batch_builder_size_estimate(const struct ft_batch_builder *builder);
 
-/* Writes the batch behind what 'buf' has and empties the builder.  Not for an empty builder. */
+/* Writes the batch behind what 'buf' has and empties the builder; also when there is no memory for
+ * it, so that the events are the caller's to count.  Not for an empty builder. */
 FT_MUST_USE ft_err ft_batch_builder_seal(struct ft_batch_builder *builder, struct ft_buf *buf);
 
 #endif

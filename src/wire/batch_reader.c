@@ -44,14 +44,15 @@ ft_err ft_batch_reader_open(const void *data, size_t size, struct ft_batch_reade
 {
     FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL) {
-        return ft_err_from_errno(ENOMEM);
+        return ft_diag_set(reterr_diag, ft_err_from_errno(ENOMEM), NULL, 0, 0, "out of memory");
     }
     ft_wire_alloc_init(&reader->alloc, FT_WIRE_ALLOC_BYTES_MAX);
     reader->batch = flowtrail__v1__batch__unpack(&reader->alloc.allocator, size, data);
     if (reader->batch == NULL) {
-        return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0,
-                           "batch of %zu bytes is no valid protobuf or unpacks to more than %zu",
-                           size, FT_WIRE_ALLOC_BYTES_MAX);
+        return ft_wire_alloc_refuse(
+            &reader->alloc, reterr_diag,
+            "batch of %zu bytes is no valid protobuf or unpacks to more than %zu", size,
+            FT_WIRE_ALLOC_BYTES_MAX);
     }
     FT_TRY(ft_batch_check(reader->batch, reterr_diag));
     memcpy(reader->instance_id.bytes, reader->batch->instance_id.data,
@@ -61,20 +62,20 @@ ft_err ft_batch_reader_open(const void *data, size_t size, struct ft_batch_reade
     return FT_OK;
 }
 
-bool ft_batch_peek(const void *data, size_t size, uint64_t *ret_first_seq, uint32_t *ret_n_events)
+ft_err ft_batch_peek(const void *data, size_t size, uint64_t *ret_first_seq, uint32_t *ret_n_events)
 {
     struct ft_wire_alloc alloc;
     ft_wire_alloc_init(&alloc, FT_WIRE_ALLOC_BYTES_MAX);
     Flowtrail__V1__Batch *batch = flowtrail__v1__batch__unpack(&alloc.allocator, size, data);
     if (batch == NULL) {
-        return false;
+        return ft_wire_alloc_refuse(&alloc, NULL, "no valid protobuf");
     }
     bool ok = batch->count >= 1 && batch->count <= FT_BATCH_EVENTS_MAX && batch->first_seq > 0 &&
               batch->first_seq < UINT64_MAX - FT_BATCH_EVENTS_MAX;
     *ret_first_seq = batch->first_seq;
     *ret_n_events = batch->count;
     flowtrail__v1__batch__free_unpacked(batch, &alloc.allocator);
-    return ok;
+    return ok ? FT_OK : FT_E_PROTOCOL;
 }
 
 void ft_batch_reader_close(struct ft_batch_reader *reader)

@@ -20,8 +20,9 @@ struct ft_batch_reader;
 
 /*
  * Unpacks and checks everything: counts of the columns, enumerations, ports, sequence numbers,
- * strings (UTF-8, length).  FT_E_PROTOCOL with the reason in '*reterr_diag'; FT_E_FULL when
- * unpacking wants more than FT_WIRE_ALLOC_BYTES_MAX.  'data' may go after the call.
+ * strings (UTF-8, length).  FT_E_PROTOCOL with the reason in '*reterr_diag', also when unpacking
+ * wants more than FT_WIRE_ALLOC_BYTES_MAX; -ENOMEM, which says nothing about the batch.  'data' may
+ * go after the call.
  */
 FT_MUST_USE ft_err ft_batch_reader_open(const void *data, size_t size,
                                         struct ft_batch_reader **ret_reader,
@@ -30,10 +31,11 @@ void ft_batch_reader_close(struct ft_batch_reader *reader);
 FT_DEFINE_CLEANUP(struct ft_batch_reader, ft_batch_reader_close);
 
 /*
- * Which events a batch says it holds, also when open() refuses it: true when it is protobuf and its
- * numbers make sense.
+ * Which events a batch says it holds, also when open() refuses it.  FT_E_PROTOCOL when it is no
+ * protobuf or its numbers make no sense; -ENOMEM.
  */
-bool ft_batch_peek(const void *data, size_t size, uint64_t *ret_first_seq, uint32_t *ret_n_events);
+FT_MUST_USE ft_err ft_batch_peek(const void *data, size_t size, uint64_t *ret_first_seq,
+                                 uint32_t *ret_n_events);
 
 const struct ft_uuid *ft_batch_reader_instance(const struct ft_batch_reader *reader);
 uint64_t ft_batch_reader_first_seq(const struct ft_batch_reader *reader);

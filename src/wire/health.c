@@ -16,7 +16,7 @@ ft_err ft_health_request_decode(const void *data, size_t size, char *service, si
     Grpc__Health__V1__HealthCheckRequest *request =
         grpc__health__v1__health_check_request__unpack(&alloc.allocator, size, data);
     if (request == NULL) {
-        return FT_E_PROTOCOL;
+        return ft_wire_alloc_refuse(&alloc, NULL, "no valid request");
     }
     ft_err err = ft_unpack_text(request->service, service, service_size, NULL);
     grpc__health__v1__health_check_request__free_unpacked(request, &alloc.allocator);

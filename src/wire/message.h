@@ -142,7 +142,7 @@ struct ft_request {
     };
 };
 
-/* FT_E_PROTOCOL with the reason.  'ret_request' owns memory until ft_request_clear. */
+/* FT_E_PROTOCOL with the reason, or -ENOMEM.  'ret_request' owns memory until ft_request_clear. */
 FT_MUST_USE ft_err ft_request_decode(const void *data, size_t size, struct ft_request *ret_request,
                                      struct ft_diag *reterr_diag);
 void ft_request_clear(struct ft_request *request);
@@ -182,6 +182,7 @@ struct ft_response {
     };
 };
 
+/* FT_E_PROTOCOL with the reason, or -ENOMEM. */
 FT_MUST_USE ft_err ft_response_decode(const void *data, size_t size,
                                       struct ft_response *ret_response,
                                       struct ft_diag *reterr_diag);

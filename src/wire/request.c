@@ -41,8 +41,8 @@ ft_err ft_request_decode(const void *data, size_t size, struct ft_request *ret_r
     Flowtrail__Shallow__Request *shallow =
         flowtrail__shallow__request__unpack(&alloc.allocator, size, data);
     if (shallow == NULL) {
-        return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0,
-                           "message of %zu bytes is no valid ExportRequest", size);
+        return ft_wire_alloc_refuse(&alloc, reterr_diag,
+                                    "message of %zu bytes is no valid ExportRequest", size);
     }
     ft_err err = FT_OK;
     memset(ret_request, 0, sizeof *ret_request);
@@ -171,7 +171,7 @@ static ft_err decode_hello(const ProtobufCBinaryData *bytes, struct ft_msg_hello
     Flowtrail__V1__Hello *from =
         flowtrail__v1__hello__unpack(&alloc.allocator, bytes->len, bytes->data);
     if (from == NULL) {
-        return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0, "no valid Hello");
+        return ft_wire_alloc_refuse(&alloc, reterr_diag, "no valid Hello");
     }
     ft_err err = hello_from(from, ret_hello, reterr_diag);
     flowtrail__v1__hello__free_unpacked(from, &alloc.allocator);
@@ -215,7 +215,7 @@ static ft_err decode_status(const ProtobufCBinaryData *bytes, struct ft_msg_stat
     Flowtrail__V1__Status *from =
         flowtrail__v1__status__unpack(&alloc.allocator, bytes->len, bytes->data);
     if (from == NULL) {
-        return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0, "no valid Status");
+        return ft_wire_alloc_refuse(&alloc, reterr_diag, "no valid Status");
     }
     ft_err err = status_from(from, ret_status, reterr_diag);
     flowtrail__v1__status__free_unpacked(from, &alloc.allocator);

@@ -28,8 +28,8 @@ ft_err ft_response_decode(const void *data, size_t size, struct ft_response *ret
     Flowtrail__V1__ExportResponse *from =
         flowtrail__v1__export_response__unpack(&alloc.allocator, size, data);
     if (from == NULL) {
-        return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0,
-                           "message of %zu bytes is no valid ExportResponse", size);
+        return ft_wire_alloc_refuse(&alloc, reterr_diag,
+                                    "message of %zu bytes is no valid ExportResponse", size);
     }
     memset(ret_response, 0, sizeof *ret_response);
     ft_err err = response_from(from, ret_response, reterr_diag);

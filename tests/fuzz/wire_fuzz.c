@@ -44,7 +44,7 @@ static void take_batch(const uint8_t *data, size_t size)
 {
     uint64_t first_seq = 0;
     uint32_t n_events = 0;
-    bool peeked = ft_batch_peek(data, size, &first_seq, &n_events);
+    bool peeked = ft_batch_peek(data, size, &first_seq, &n_events) == FT_OK;
     struct ft_batch_reader *reader = NULL;
     struct ft_diag diag = {0};
     if (ft_batch_reader_open(data, size, &reader, &diag) != FT_OK) {
