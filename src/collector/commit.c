@@ -12,8 +12,8 @@ static ft_err note_rejection(struct ft_ingest_session *session, const struct ft_
 static void ask_for_ack(struct ft_ingest *ingest, struct ft_ingest_session *session);
 static void fail_session(struct ft_ingest_session *session, const char *text);
 static ft_err sync_log(struct ft_ingest *ingest);
-static void send_acks(struct ft_ingest *ingest);
-static void send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session);
+static ft_err send_acks(struct ft_ingest *ingest);
+static ft_err send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session);
 
 ft_err ft_ingest_commit(struct ft_ingest *ingest, int64_t deadline_mono_ns)
 {
@@ -36,8 +36,7 @@ ft_err ft_ingest_commit(struct ft_ingest *ingest, int64_t deadline_mono_ns)
     if (ingest->unsynced) {
         FT_TRY(sync_log(ingest));
     }
-    send_acks(ingest);
-    return FT_OK;
+    return send_acks(ingest);
 }
 
 void ft_ingest_wake(struct ft_ingest *ingest) { ft_commit_queue_wake(&ingest->queue); }
@@ -182,15 +181,17 @@ static ft_err sync_log(struct ft_ingest *ingest)
     return FT_OK;
 }
 
-static void send_acks(struct ft_ingest *ingest)
+/* One that finds no memory stays due, with all that it has to tell. */
+static ft_err send_acks(struct ft_ingest *ingest)
 {
     while (ingest->due != NULL) {
         struct ft_ingest_session *session = ingest->due;
+        FT_TRY(send_ack(ingest, session));
         ingest->due = session->next_due;
         session->ack_due = false;
-        send_ack(ingest, session);
         ft_ingest_session_unref(session);
     }
+    return FT_OK;
 }
 
 /* Everything that is appended is synced here. */
@@ -202,25 +203,26 @@ static void make_durable(void *ctx, struct ft_instance *instance)
     session->ack.durable_seq = instance->durable_seq;
 }
 
-static void send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session)
+static ft_err send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session)
 {
-    if (ft_instances_with(ingest->options.instances, &session->key, make_durable, session) !=
-        FT_OK) {
-        return;
+    ft_err err = ft_instances_with(ingest->options.instances, &session->key, make_durable, session);
+    if (err != FT_OK) {
+        return err == FT_E_FULL ? FT_OK : err;
     }
     struct ft_response response = {.kind = FT_RESPONSE_ACK, .ack = session->ack};
-    session->ack.n_rejected = 0;
     response.ack.has_store_epoch = true;
     response.ack.store_epoch = session->store_epoch;
     if (!ft_ingest_sign(session, response.ack.durable_seq, &response.ack, &response.ack.receipt)) {
-        fail_session(session, "out of memory");
-        return;
+        return ft_err_from_errno(ENOMEM);
     }
     struct ft_buf buf;
     ft_buf_init(&buf, 0);
-    if (ft_response_encode(&response, &buf) == FT_OK) {
+    err = ft_response_encode(&response, &buf);
+    if (err == FT_OK) {
         (void)ingest->options.peer_ops->send(session->peer, buf.data, buf.size);
         ingest->stats.acks++;
+        session->ack.n_rejected = 0;
     }
     ft_buf_deinit(&buf);
+    return err;
 }
