@@ -113,10 +113,6 @@ ft_err ft_sinker_step(struct ft_sinker *sinker, int64_t deadline_mono_ns,
     }
     err = take_block(sinker, &block, reterr_diag);
     ft_block_release(&block);
-    if (err != FT_OK) {
-        sinker->stats.failures++;
-        begin_again(sinker);
-    }
     return err;
 }
 
@@ -164,7 +160,13 @@ static ft_err take_block(struct ft_sinker *sinker, struct ft_block *block,
                          struct ft_diag *reterr_diag)
 {
     FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = NULL;
-    if (ft_batch_reader_open(block->data, block->size, &reader, NULL) != FT_OK) {
+    ft_err err = ft_batch_reader_open(block->data, block->size, &reader, reterr_diag);
+    if (err == ft_err_from_errno(ENOMEM)) {
+        /* That says nothing about the block, and the sink has not heard of it: it comes again. */
+        ft_log_reader_seek(sinker->reader, sinker->read_position);
+        return err;
+    }
+    if (err != FT_OK) {
         count_damage(sinker, block);
         sinker->read_position = block->position;
         return FT_OK;
@@ -172,7 +174,12 @@ static ft_err take_block(struct ft_sinker *sinker, struct ft_block *block,
     struct pending *pending = &sinker->pending[sinker->n_pending];
     *pending = (struct pending){.block = *block};
     size_t n_rows = decode(sinker, reader, pending);
-    FT_TRY(ft_sink_append(sinker->options.sink, sinker->rows, n_rows, reterr_diag));
+    err = ft_sink_append(sinker->options.sink, sinker->rows, n_rows, reterr_diag);
+    if (err != FT_OK) {
+        sinker->stats.failures++;
+        begin_again(sinker);
+        return err;
+    }
     if (sinker->n_rows == 0) {
         sinker->first_row_ns = ft_clock_mono_ns(sinker->options.clock);
     }
