@@ -30,7 +30,14 @@ void ft_exporter_receive(struct ft_exporter *exporter, const struct ft_stream_ev
 {
     struct ft_response response;
     struct ft_diag diag = {0};
-    if (ft_response_decode(event->data, event->size, &response, &diag) != FT_OK) {
+    ft_err err = ft_response_decode(event->data, event->size, &response, &diag);
+    if (err == ft_err_from_errno(ENOMEM)) {
+        /* What was said is not known; a new stream begins with what the collector has. */
+        ft_exporter_set_text(exporter, diag.text);
+        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_OWN, 0);
+        return;
+    }
+    if (err != FT_OK) {
         exporter->stats.bad_messages++;
         ft_exporter_set_text(exporter, diag.text);
         ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PROTOCOL, 0);
