@@ -124,7 +124,7 @@ ft_err ft_recording_reader_open(const char *path, struct ft_recording_reader **r
     FT_CLEANUP(ft_recording_reader_close)
     struct ft_recording_reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL) {
-        return ft_err_from_errno(ENOMEM);
+        return ft_diag_set(reterr_diag, ft_err_from_errno(ENOMEM), path, 0, 0, "out of memory");
     }
     (void)snprintf(reader->path, sizeof reader->path, "%s", path);
     reader->chunk.data = reader->scratch + FT_RECORDING_CHUNK_SIZE;

@@ -18,7 +18,7 @@ ft_err ft_replay_open(const char *path, bool full_speed, struct ft_replay **ret_
 {
     FT_CLEANUP(ft_replay_close) struct ft_replay *replay = calloc(1, sizeof *replay);
     if (replay == NULL) {
-        return ft_err_from_errno(ENOMEM);
+        return ft_diag_set(reterr_diag, ft_err_from_errno(ENOMEM), path, 0, 0, "out of memory");
     }
     replay->full_speed = full_speed;
     FT_TRY(ft_recording_reader_open(path, &replay->reader, reterr_diag));
