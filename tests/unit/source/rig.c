@@ -17,7 +17,9 @@ void rig_init(struct rig *rig)
     ft_source_options_init(&rig->options);
 }
 
-void rig_start(struct rig *rig)
+void rig_start(struct rig *rig) { CHECK_OK(rig_try_start(rig)); }
+
+ft_err rig_try_start(struct rig *rig)
 {
     static const uint8_t locals[5][FT_LOCALS_ENTRY_SIZE] = {
         {4, 10, 0, 0, 0}, {4, 10, 0, 0, 1}, {4, 10, 0, 0, 2}, {4, 10, 0, 0, 3}, {4, 192, 0, 2, 9}};
@@ -26,14 +28,15 @@ void rig_start(struct rig *rig)
         .kernel = &rig->kernel.base,
         .clock = &rig->kernel.clock,
         .random = &rig->random.base,
-        .emit = ft_ledger_emit,
+        .emit = rig->emit != NULL ? rig->emit : ft_ledger_emit,
         .emit_ctx = &rig->ledger,
         .tap = rig->tap,
         .tap_ctx = rig->tap_ctx,
     };
-    CHECK_OK(ft_source_create(&params, &rig->source));
+    FT_TRY(ft_source_create(&params, &rig->source));
     rig_feed(rig, FT_CHUNK_LOCAL_ADDRS, 0, locals, sizeof locals);
     rig_feed(rig, FT_CHUNK_SWITCHES, 3, NULL, 0);
+    return FT_OK;
 }
 
 static bool reader_may_step(const struct rig *rig)

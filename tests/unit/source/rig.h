@@ -17,6 +17,7 @@ struct rig {
     int64_t wait_until;
     bool reader_stalls; /* The source thread gets no CPU. */
     bool pipeline_stalls;
+    ft_emit_fn *emit; /* NULL: ft_ledger_emit.  Handed the ledger. */
     ft_chunk_fn *tap;
     void *tap_ctx;
 };
@@ -24,6 +25,7 @@ struct rig {
 /* The host is 10.0.0.0 … 10.0.0.3 and 192.0.2.9. */
 void rig_init(struct rig *rig);
 void rig_start(struct rig *rig);
+FT_MUST_USE ft_err rig_try_start(struct rig *rig);
 /* Lets 'ns' pass in steps of a millisecond. */
 void rig_run(struct rig *rig, int64_t ns);
 /* Until nothing is left to do now. */
