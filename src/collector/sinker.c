@@ -38,6 +38,7 @@ struct ft_sinker {
     struct ft_sinker_stats stats;
 };
 
+static ft_err stay_in_log(struct ft_sinker *sinker, struct ft_diag *reterr_diag);
 static bool commit_is_due(const struct ft_sinker *sinker);
 static ft_err take_block(struct ft_sinker *sinker, struct ft_block *block,
                          struct ft_diag *reterr_diag);
@@ -66,6 +67,7 @@ ft_err ft_sinker_create(const struct ft_sinker_options *options, struct ft_sinke
     FT_TRY(ft_log_reader_open(options->log, options->name, false, &sinker->reader));
     FT_TRY(
         ft_sink_begin(options->sink, &options->log_id, &sinker->committed_position, reterr_diag));
+    FT_TRY(stay_in_log(sinker, reterr_diag));
     sinker->stats.committed_position = sinker->committed_position;
     begin_again(sinker);
     *ret_sinker = FT_TAKE(sinker);
@@ -143,6 +145,22 @@ ft_err ft_sinker_flush(struct ft_sinker *sinker, struct ft_diag *reterr_diag)
 const struct ft_sinker_stats *ft_sinker_stats(const struct ft_sinker *sinker)
 {
     return &sinker->stats;
+}
+
+/*
+ * A log that has lost its end gives positions again that the sink has passed.  The sink must take
+ * what comes there, also if this process ends before it does.
+ */
+static ft_err stay_in_log(struct ft_sinker *sinker, struct ft_diag *reterr_diag)
+{
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(sinker->options.log, &first, &last);
+    if (sinker->committed_position <= last) {
+        return FT_OK;
+    }
+    sinker->committed_position = last;
+    return ft_sink_commit(sinker->options.sink, last, reterr_diag);
 }
 
 static bool commit_is_due(const struct ft_sinker *sinker)

@@ -209,3 +209,23 @@ TEST(ids_are_derived_for_who_watches_and_left_to_the_sink)
     ft_id_deriver_destroy(deriver);
     teardown(world);
 }
+
+TEST(a_log_that_has_lost_its_end_is_read_from_where_it_goes_on)
+{
+    struct world *world = setup();
+    add_block(world, 1, 10);
+    ft_sinker_destroy(world->sinker);
+    world->fake->position = 3; /* Positions 2 and 3 will be given again. */
+    start_sinker(world);
+    /* Kept at once: the next process knows it too. */
+    CHECK_INT(world->fake->position, 1);
+    ft_sinker_destroy(world->sinker);
+    add_block(world, 11, 10);
+    add_block(world, 21, 10);
+    start_sinker(world);
+    step(world, 2);
+    CHECK_OK(ft_sinker_flush(world->sinker, NULL));
+    CHECK_INT(world->fake->n_rows, 20);
+    CHECK_INT(world->fake->position, 3);
+    teardown(world);
+}
