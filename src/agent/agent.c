@@ -137,13 +137,17 @@ static ft_err open_spool(struct ft_agent *agent, bool has_agent_id, struct ft_di
                                ? "; the directory above it must exist"
                                : "");
     }
-    struct ft_spool_options options = {.bytes_max = config->spool.bytes_max,
-                                       .sync_each = config->spool.sync == FT_SPOOL_SYNC_BATCH,
-                                       .sync_interval_ns = config->spool.sync_interval,
-                                       .clock = agent->clock,
-                                       .random = ft_random_system(),
-                                       .has_agent_id = has_agent_id,
-                                       .agent_id = agent->agent_id};
+    struct ft_spool_options options = {
+        .bytes_max = config->spool.bytes_max,
+        .sync_each = config->spool.sync == FT_SPOOL_SYNC_BATCH,
+        .sync_interval_ns = config->spool.sync_interval,
+        .window_bytes = ft_spool_window(config->collector.window_bytes, config->spool.bytes_max),
+        .hold_bytes = config->spool.hold_bytes,
+        .hold_ns = config->collector.hold_time,
+        .clock = agent->clock,
+        .random = ft_random_system(),
+        .has_agent_id = has_agent_id,
+        .agent_id = agent->agent_id};
     if (!ft_agent_ratio_parse(config->spool.free_ratio_min, &options.free_ratio_min)) {
         return FT_E_RANGE; /* The options' check has let it pass. */
     }
@@ -233,6 +237,10 @@ static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag)
                                  .readers_hold = true,
                                  .on_drop = ft_pipeline_on_drop,
                                  .on_drop_ctx = agent->pipeline};
+    if (agent->spool == NULL) {
+        log.keep_bytes = config->collector.hold_bytes;
+        log.keep_ns = config->collector.hold_time;
+    }
     ft_err err = ft_log_memory_create(&log, &agent->memory_log);
     if (err != FT_OK) {
         return ft_diag_set(diag, err, NULL, 0, 0, "log of %llu bytes: %s",

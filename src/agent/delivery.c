@@ -101,6 +101,8 @@ ft_err ft_delivery_create(const struct ft_delivery_options *options,
             struct ft_spool_identity identity;
             ft_spool_get_identity(options->spool, &identity);
             exporter.durable_only = true;
+            exporter.window_bytes =
+                ft_spool_window(config->collector.window_bytes, config->spool.bytes_max);
             exporter.bound = identity.binding.bound;
             exporter.collector_id = identity.binding.collector_id;
             exporter.base_seq = identity.base_seq;

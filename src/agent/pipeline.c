@@ -81,7 +81,10 @@ void ft_pipeline_on_drop(void *ctx, const struct ft_block_info *info, size_t siz
 {
     (void)size;
     struct ft_pipeline *pipeline = ctx;
-    ft_tally_drop(pipeline->tally, info);
+    struct ft_tally_drop drop;
+    ft_tally_drop_init(&drop);
+    ft_tally_drop_add(&drop, info);
+    ft_tally_drop(pipeline->tally, &drop);
 }
 
 void ft_pipeline_set_filter(struct ft_pipeline *pipeline, struct ft_filter *filter)

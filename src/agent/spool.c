@@ -13,6 +13,10 @@
 /* How long the thread sleeps at most. */
 #define IDLE_NS (1 * FT_NS_PER_S)
 
+static ft_err write_state_locked(struct ft_spool *spool, const struct ft_tally_drop *drop)
+    FT_REQUIRES(spool->lock);
+static ft_err add_range_locked(struct ft_spool *spool, uint64_t first, uint64_t last,
+                               uint64_t confirmed) FT_REQUIRES(spool->lock);
 static int64_t sync_interval(const struct ft_spool *spool);
 static bool move_blocks(struct ft_spool *spool);
 static ft_err put(struct ft_spool *spool, const struct ft_block *block);
@@ -164,19 +168,57 @@ void ft_spool_on_drop(void *ctx, const struct ft_block_info *info, size_t size)
 {
     struct ft_spool *spool = ctx;
     (void)size;
-    ft_tally_drop(spool->tally, info);
+    ft_tally_drop_add(&spool->drop, info);
 }
 
-/* The account of the loss is durable before the file goes, and says which positions it is of. */
-ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last)
+/*
+ * The account of the loss is durable before the file goes, and says which positions it is of.  On
+ * an error nothing has happened: the segment stays in the log.
+ */
+ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread)
 {
     struct ft_spool *spool = ctx;
+    uint64_t confirmed = ft_log_confirmed(spool->log);
+    spool->drop.n_unread = n_unread;
     ft_mutex_lock(&spool->lock);
-    spool->dropped_first = first;
-    spool->dropped_last = last;
-    ft_err err = ft_spool_write_state_locked(spool);
+    struct ft_log_range before[FT_SPOOL_DROPPED_MAX];
+    size_t n_before = spool->n_dropped;
+    memcpy(before, spool->dropped, sizeof before);
+    ft_err err = add_range_locked(spool, first, last, confirmed);
+    if (err == FT_OK) {
+        err = write_state_locked(spool, &spool->drop);
+    }
+    if (err == FT_OK) {
+        ft_tally_drop(spool->tally, &spool->drop);
+    } else {
+        memcpy(spool->dropped, before, sizeof before);
+        spool->n_dropped = n_before;
+    }
     ft_mutex_unlock(&spool->lock);
+    ft_tally_drop_init(&spool->drop);
     return err;
+}
+
+/* What is confirmed needs no range any more; what touches becomes one. */
+static ft_err add_range_locked(struct ft_spool *spool, uint64_t first, uint64_t last,
+                               uint64_t confirmed)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < spool->n_dropped; i++) {
+        struct ft_log_range range = spool->dropped[i];
+        if (range.last + 1 == first || last + 1 == range.first) {
+            first = range.first < first ? range.first : first;
+            last = range.last > last ? range.last : last;
+        } else if (range.last > confirmed) {
+            spool->dropped[n++] = range;
+        }
+    }
+    if (n == FT_SPOOL_DROPPED_MAX) {
+        return FT_E_FULL;
+    }
+    spool->dropped[n++] = (struct ft_log_range){first, last};
+    spool->n_dropped = n;
+    return FT_OK;
 }
 
 ft_err ft_spool_write_state(struct ft_spool *spool)
@@ -189,6 +231,12 @@ ft_err ft_spool_write_state(struct ft_spool *spool)
 
 ft_err ft_spool_write_state_locked(struct ft_spool *spool)
 {
+    return write_state_locked(spool, NULL);
+}
+
+/* With what 'drop' will cost, which the tally does not know yet. */
+static ft_err write_state_locked(struct ft_spool *spool, const struct ft_tally_drop *drop)
+{
     struct ft_spool_state *state = spool->scratch;
     uint64_t version;
     state->agent_id = spool->identity.agent_id;
@@ -196,9 +244,12 @@ ft_err ft_spool_write_state_locked(struct ft_spool *spool)
     state->base_seq = spool->identity.base_seq;
     state->clean = spool->clean;
     state->binding = spool->identity.binding;
-    state->dropped_first = spool->dropped_first;
-    state->dropped_last = spool->dropped_last;
+    state->n_dropped = spool->n_dropped;
+    memcpy(state->dropped, spool->dropped, sizeof state->dropped);
     ft_tally_save(spool->tally, &state->tally, &version);
+    if (drop != NULL) {
+        ft_tally_record_drop(&state->tally, drop);
+    }
     size_t size = ft_spool_state_encode(state, spool->encoded);
     FT_TRY(ft_slot_file_write(&spool->slots, spool->encoded, size, true));
     spool->written_version = version;

@@ -39,6 +39,10 @@ struct ft_spool_options {
     uint64_t segment_bytes; /* 0: the log's own choice. */
     bool sync_each;         /* Sync what there is at once, else each 'sync_interval_ns'. */
     int64_t sync_interval_ns;
+    uint64_t window_bytes; /* So much the exporter may have sent without an acknowledgement. */
+    /* Acknowledged events stay for a collector that loses its store (ft_log_options.keep_bytes). */
+    uint64_t hold_bytes;
+    int64_t hold_ns;
     const struct ft_clock *clock; /* Borrowed. */
     struct ft_random *random;     /* Borrowed. */
     bool has_agent_id;            /* Else the one that the spool knows, or a new one. */
@@ -62,6 +66,13 @@ struct ft_spool_report {
     uint64_t retained_bytes;
     int64_t took_ns;
 };
+
+/* The exporter's window where there is a spool: what is under way is not dropped, so that it must
+ * leave room for what is. */
+static inline uint64_t ft_spool_window(uint64_t window_bytes, uint64_t bytes_max)
+{
+    return window_bytes < bytes_max / 4 ? window_bytes : bytes_max / 4;
+}
 
 /*
  * Opens or makes a spool in 'disk' (borrowed).  Fails with the disk's error, FT_E_UNSUPPORTED when

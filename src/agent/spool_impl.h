@@ -32,6 +32,7 @@ struct ft_spool {
     uint64_t last_position; /* In the log on disk. */
     int64_t unsynced_ns;    /* When the oldest block that is not durable was moved; 0: none. */
     int64_t retry_ns;
+    struct ft_tally_drop drop; /* Of the segment that the log is about to drop. */
     /* Any thread. */
     _Atomic bool stopping;
     _Atomic int64_t stop_deadline_ns;
@@ -41,15 +42,15 @@ struct ft_spool {
     /* The state is written under it: whoever changes it waits for the disk (ARCHITECTURE.md). */
     struct ft_mutex lock;
     struct ft_spool_identity identity FT_GUARDED;
-    uint64_t dropped_first FT_GUARDED;
-    uint64_t dropped_last FT_GUARDED;
+    size_t n_dropped FT_GUARDED;
+    struct ft_log_range dropped[FT_SPOOL_DROPPED_MAX] FT_GUARDED;
     struct ft_slot_file slots FT_GUARDED;
     struct ft_spool_state *scratch FT_GUARDED;
     uint8_t *encoded FT_GUARDED;
 };
 
 void ft_spool_on_drop(void *ctx, const struct ft_block_info *info, size_t size);
-ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last);
+ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread);
 FT_MUST_USE ft_err ft_spool_write_state(struct ft_spool *spool);
 FT_MUST_USE ft_err ft_spool_write_state_locked(struct ft_spool *spool) FT_REQUIRES(spool->lock);
 

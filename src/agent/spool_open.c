@@ -37,7 +37,7 @@ static void set_identity(struct ft_spool *spool, const struct ft_spool_state *st
 static void settle(struct ft_spool *spool, struct ft_spool_state *state,
                    const struct finding *finding, struct ft_spool_report *report);
 static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record *tally,
-                            uint64_t rejected);
+                            uint64_t lost);
 static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *state,
                          const struct finding *finding, struct ft_spool_report *report);
 static void settle_rest(struct ft_spool *spool, const struct finding *finding,
@@ -136,17 +136,19 @@ static ft_err read_state(struct ft_spool *spool, struct ft_spool_state *state,
 static ft_err open_log(struct ft_spool *spool, const struct ft_spool_state *state,
                        struct ft_spool_report *report) FT_NO_TSA
 {
-    spool->dropped_first = state->dropped_first;
-    spool->dropped_last = state->dropped_last;
+    spool->n_dropped = state->n_dropped;
+    memcpy(spool->dropped, state->dropped, sizeof spool->dropped);
     struct ft_log_options log = {.bytes_max = spool->options.bytes_max,
                                  .full = FT_LOG_DROP_OLDEST,
                                  .on_drop = ft_spool_on_drop,
                                  .on_drop_ctx = spool,
                                  .readers_hold = true,
                                  .on_dropped = ft_spool_on_dropped,
-                                 .dropped_first = state->dropped_first,
-                                 .dropped_last = state->dropped_last,
+                                 .dropped = state->dropped,
+                                 .n_dropped = state->n_dropped,
                                  .segment_bytes = spool->options.segment_bytes,
+                                 .keep_bytes = spool->options.hold_bytes,
+                                 .keep_ns = spool->options.hold_ns,
                                  .reserve_segments = 2,
                                  .free_ratio_min = spool->options.free_ratio_min};
     return ft_log_disk_open(spool->disk, &log, on_damage, report, &spool->log);
@@ -170,10 +172,13 @@ static ft_err look_into_log(struct ft_spool *spool, struct finding *finding)
     if (!ft_progress_decode(note, size, &finding->progress)) {
         finding->progress = (struct ft_progress){0};
     }
+    /* The collector may have them: they are dropped no sooner than it has said so. */
+    ft_log_reader_hold(reader, spool->options.window_bytes);
     uint64_t n_blocks;
-    ft_log_reader_unconfirmed(reader, &n_blocks, &finding->retained);
+    ft_err err = ft_log_reader_unconfirmed(reader, &n_blocks, &finding->retained);
     ft_log_reader_close(reader);
-    ft_err err = ft_log_newest(spool->log, &finding->newest);
+    FT_TRY(err);
+    err = ft_log_newest(spool->log, &finding->newest);
     finding->has_newest = err == FT_OK;
     uint64_t first;
     ft_log_bounds(spool->log, &first, &spool->last_position);
@@ -239,7 +244,7 @@ static void take_page(const struct ft_spool *spool, struct ft_tally_record *tall
     }
     /* No number is ever given twice, whatever is left of the state. */
     tally->numbered = larger(tally->numbered, finding->progress.acked_seq);
-    tally->numbered = larger(tally->numbered, tally->dropped_to);
+    tally->numbered = larger(tally->numbered, tally->gone_to);
     if (finding->has_newest) {
         tally->numbered =
             larger(tally->numbered, finding->newest.first_seq + finding->newest.n_events - 1);
@@ -274,6 +279,12 @@ static void set_identity(struct ft_spool *spool, const struct ft_spool_state *st
     }
 }
 
+/* Events that the exporter is done with and that are lost. */
+static uint64_t by_exporter(const struct ft_progress *progress)
+{
+    return progress->rejected_events + progress->gone_events;
+}
+
 static void settle(struct ft_spool *spool, struct ft_spool_state *state,
                    const struct finding *finding, struct ft_spool_report *report)
 {
@@ -285,7 +296,7 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state,
     spool->kept_events = finding->progress.done_events + finding->retained;
     spool->stats.stored_seq = spool->identity.known_seq;
     spool->stats.durable_seq = spool->identity.known_seq;
-    settle_exporter(spool, &state->tally, finding->progress.rejected_events);
+    settle_exporter(spool, &state->tally, by_exporter(&finding->progress));
     settle_crash(spool, state, finding, report);
     settle_rest(spool, finding, report);
     ft_tally_acked(spool->tally, finding->progress.acked_seq);
@@ -293,17 +304,17 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state,
 
 /* The exporter's place and the tally are written one after the other. */
 static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record *tally,
-                            uint64_t rejected)
+                            uint64_t lost)
 {
     int64_t now_ns = ft_clock_real_ns(spool->options.clock);
-    if (rejected > tally->lost_by_exporter) {
+    if (lost > tally->lost_by_exporter) {
         struct ft_loss loss = {.cause = FT_LOSS_REJECTED,
                                .begin_ns = now_ns,
                                .end_ns = now_ns,
-                               .count = rejected - tally->lost_by_exporter};
+                               .count = lost - tally->lost_by_exporter};
         ft_tally_reject(spool->tally, &loss);
-    } else if (rejected < tally->lost_by_exporter) {
-        ft_tally_forgive(spool->tally, tally->lost_by_exporter - rejected);
+    } else if (lost < tally->lost_by_exporter) {
+        ft_tally_forgive(spool->tally, tally->lost_by_exporter - lost);
     }
 }
 
@@ -311,7 +322,7 @@ static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record
 static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *state,
                          const struct finding *finding, struct ft_spool_report *report)
 {
-    uint64_t there = larger(spool->identity.known_seq, state->tally.dropped_to);
+    uint64_t there = larger(spool->identity.known_seq, state->tally.gone_to);
     uint64_t numbered = ft_tally_live(spool->tally)->numbered;
     report->n_crash = numbered > there ? numbered - there : 0;
     /* After a power cut nobody knows what else was numbered: that there may be more is told. */
@@ -338,7 +349,7 @@ static void settle_rest(struct ft_spool *spool, const struct finding *finding,
 {
     struct ft_tally_sums sums;
     ft_tally_get(spool->tally, &sums);
-    uint64_t found = finding->progress.done_events - finding->progress.rejected_events +
+    uint64_t found = finding->progress.done_events - by_exporter(&finding->progress) +
                      finding->retained - sums.lost_unnumbered;
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
         found += sums.lost[cause];

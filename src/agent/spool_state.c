@@ -14,12 +14,13 @@
 #define FIXED_SIZE ((size_t)208)
 #define LOSS_SIZE  ((size_t)48)
 #define TOLD_SIZE  ((size_t)56)
+#define RANGE_SIZE ((size_t)16)
 
 /* Causes that a newer version may know are counted as unknown ones here. */
 #define CAUSES_MAX 64U
 
 _Static_assert(FIXED_SIZE + 8 * FT_LOSS_CAUSE_N + LOSS_SIZE * FT_LOSS_BOOK_PENDING_MAX +
-                       TOLD_SIZE * FT_LOSS_BOOK_TOLD_MAX <=
+                       TOLD_SIZE * FT_LOSS_BOOK_TOLD_MAX + RANGE_SIZE * FT_SPOOL_DROPPED_MAX <=
                    FT_SPOOL_STATE_SIZE_MAX,
                "the largest state fits");
 _Static_assert(sizeof(struct ft_spool_page) == 72, "the page is as documented");
@@ -91,8 +92,6 @@ size_t ft_spool_state_encode(const struct ft_spool_state *state, uint8_t *to)
     memcpy(to + 48, binding->collector_id.bytes, 16);
     memcpy(to + 64, binding->store_epoch.bytes, 16);
     memcpy(to + 80, binding->receipt_key, 32);
-    put64(to + 112, state->dropped_first);
-    put64(to + 120, state->dropped_last);
     put64(to + 128, tally->numbered);
     put64(to + 136, tally->filtered);
     put64(to + 144, tally->merged);
@@ -100,10 +99,11 @@ size_t ft_spool_state_encode(const struct ft_spool_state *state, uint8_t *to)
     put64(to + 160, tally->sent);
     put64(to + 168, tally->lost_unnumbered);
     put64(to + 176, tally->lost_by_exporter);
-    put64(to + 184, tally->dropped_to);
+    put64(to + 184, tally->gone_to);
     put32(to + 192, FT_LOSS_CAUSE_N);
     put32(to + 196, (uint32_t)tally->book.n_pending);
     put32(to + 200, (uint32_t)tally->book.n_told);
+    put32(to + 204, (uint32_t)state->n_dropped);
     uint8_t *at = to + FIXED_SIZE;
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++, at += 8) {
         put64(at, tally->lost[cause]);
@@ -114,6 +114,10 @@ size_t ft_spool_state_encode(const struct ft_spool_state *state, uint8_t *to)
     for (size_t i = 0; i < tally->book.n_told; i++, at += TOLD_SIZE) {
         put64(at, tally->book.told[i].seq);
         put_loss(at + 8, &tally->book.told[i].loss);
+    }
+    for (size_t i = 0; i < state->n_dropped; i++, at += RANGE_SIZE) {
+        put64(at, state->dropped[i].first);
+        put64(at + 8, state->dropped[i].last);
     }
     return (size_t)(at - to);
 }
@@ -129,9 +133,11 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
     uint32_t n_causes = get32(from + 192);
     uint32_t n_pending = get32(from + 196);
     uint32_t n_told = get32(from + 200);
+    uint32_t n_dropped = get32(from + 204);
     if (n_causes > CAUSES_MAX || n_pending > FT_LOSS_BOOK_PENDING_MAX ||
-        n_told > FT_LOSS_BOOK_TOLD_MAX ||
-        size != FIXED_SIZE + 8 * n_causes + LOSS_SIZE * n_pending + TOLD_SIZE * n_told) {
+        n_told > FT_LOSS_BOOK_TOLD_MAX || n_dropped > FT_SPOOL_DROPPED_MAX ||
+        size != FIXED_SIZE + 8 * n_causes + LOSS_SIZE * n_pending + TOLD_SIZE * n_told +
+                    RANGE_SIZE * n_dropped) {
         return FT_E_CORRUPT;
     }
     memset(ret_state, 0, sizeof *ret_state);
@@ -148,8 +154,6 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
     memcpy(binding->collector_id.bytes, from + 48, 16);
     memcpy(binding->store_epoch.bytes, from + 64, 16);
     memcpy(binding->receipt_key, from + 80, 32);
-    ret_state->dropped_first = get64(from + 112);
-    ret_state->dropped_last = get64(from + 120);
     tally->numbered = get64(from + 128);
     tally->filtered = get64(from + 136);
     tally->merged = get64(from + 144);
@@ -157,7 +161,7 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
     tally->sent = get64(from + 160);
     tally->lost_unnumbered = get64(from + 168);
     tally->lost_by_exporter = get64(from + 176);
-    tally->dropped_to = get64(from + 184);
+    tally->gone_to = get64(from + 184);
     const uint8_t *at = from + FIXED_SIZE;
     for (uint32_t cause = 0; cause < n_causes; cause++, at += 8) {
         tally->lost[cause < FT_LOSS_CAUSE_N ? cause : 0] += get64(at);
@@ -170,6 +174,10 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
         tally->book.told[i] = (struct ft_loss_told){get64(at), get_loss(at + 8)};
     }
     tally->book.n_told = n_told;
+    for (uint32_t i = 0; i < n_dropped; i++, at += RANGE_SIZE) {
+        ret_state->dropped[i] = (struct ft_log_range){get64(at), get64(at + 8)};
+    }
+    ret_state->n_dropped = n_dropped;
     return FT_OK;
 }
 

@@ -15,13 +15,14 @@
  *   48 16  collector_id
  *   64 16  store_epoch                           A page of the same boot is exact: it was in
  *   80 32  receipt_key                           memory until the process died.  Any other is
- *  112  8  first, 120 last position of the       what the power cut left of it: each number was
- *          segment that was dropped last         right at some time.
+ *  112 16  0                                    what the power cut left of it: each number was
+ *                                               right at some time.
  *  128 40  the live numbers, in the page's order
- *  168  8  lost_unnumbered, 176 lost_by_exporter, 184 dropped_to
- *  192  4  number of causes, 196 of losses to be told, 200 told and not acknowledged, 204 zero
- *  208     8 for each cause, 48 for each loss, 56 for each told loss: its seq, then the loss
- *          (cause 4, estimated 4, begin 8, end 8, count 8, first_seq 8, last_seq 8)
+ *  168  8  lost_unnumbered, 176 lost_by_exporter, 184 gone_to
+ *  192  4  number of causes, 196 of losses to be told, 200 told and not acknowledged, 204 of ranges
+ *          of positions that were dropped and not confirmed
+ *  208     8 for each cause; 48 for each loss (cause 4, estimated 4, begin 8, end 8, count 8,
+ *          first_seq 8, last_seq 8); 56 for each told loss (its seq 8, the loss); 16 for each range
  *
  * Thread: pure functions.
  */
@@ -42,14 +43,17 @@ struct ft_spool_binding {
     uint8_t receipt_key[32];
 };
 
+/* One for each run of segments that the exporter holds between them, and some. */
+#define FT_SPOOL_DROPPED_MAX 32
+
 struct ft_spool_state {
     struct ft_uuid agent_id;
     struct ft_uuid instance_id;
     uint64_t base_seq; /* Numbers up to here belong to an earlier instance. */
     bool clean;
     struct ft_spool_binding binding;
-    uint64_t dropped_first; /* Positions. */
-    uint64_t dropped_last;
+    size_t n_dropped; /* Positions that were dropped and not confirmed. */
+    struct ft_log_range dropped[FT_SPOOL_DROPPED_MAX];
     struct ft_tally_record tally;
 };
 

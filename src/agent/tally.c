@@ -2,28 +2,25 @@
 #include "agent/tally.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/thread.h"
 
 struct ft_tally {
     struct ft_tally_live *live;
     struct ft_tally_live own;
-    /* Written under 'lock', read by metrics without it. */
+    /* As in the record, for metrics, which take no lock. */
     _Atomic uint64_t lost[FT_LOSS_CAUSE_N];
     struct ft_mutex lock;
-    uint64_t lost_unnumbered FT_GUARDED;
-    uint64_t lost_by_exporter FT_GUARDED;
-    uint64_t dropped_to FT_GUARDED;
+    struct ft_tally_record record FT_GUARDED; /* But for the live numbers. */
     uint64_t dropped FT_GUARDED;
     uint64_t version FT_GUARDED;
-    struct ft_loss_book book FT_GUARDED;
 };
 
 static void raise(_Atomic uint64_t *value, uint64_t least);
-static void lose_locked(struct ft_tally *tally, const struct ft_loss *loss)
-    FT_REQUIRES(tally->lock);
-static void lose_numbered_locked(struct ft_tally *tally, const struct ft_loss *loss)
-    FT_REQUIRES(tally->lock);
+static void lose(struct ft_tally_record *record, const struct ft_loss *loss);
+static void lose_numbered(struct ft_tally_record *record, const struct ft_loss *loss);
+static void changed_locked(struct ft_tally *tally) FT_REQUIRES(tally->lock);
 
 ft_err ft_tally_create(const struct ft_tally_record *from, struct ft_tally_live *live,
                        struct ft_tally **ret_tally) FT_NO_TSA
@@ -33,7 +30,6 @@ ft_err ft_tally_create(const struct ft_tally_record *from, struct ft_tally_live 
         return ft_err_from_errno(ENOMEM);
     }
     ft_mutex_init(&tally->lock);
-    ft_loss_book_init(&tally->book);
     tally->live = live != NULL ? live : &tally->own;
     if (from != NULL) {
         raise(&tally->live->numbered, from->numbered);
@@ -41,13 +37,8 @@ ft_err ft_tally_create(const struct ft_tally_record *from, struct ft_tally_live 
         raise(&tally->live->merged, from->merged);
         raise(&tally->live->sealed, from->sealed);
         raise(&tally->live->sent, from->sent);
-        for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-            tally->lost[cause] = from->lost[cause];
-        }
-        tally->lost_unnumbered = from->lost_unnumbered;
-        tally->lost_by_exporter = from->lost_by_exporter;
-        tally->dropped_to = from->dropped_to;
-        tally->book = from->book;
+        tally->record = *from;
+        changed_locked(tally);
     }
     *ret_tally = tally;
     return FT_OK;
@@ -66,64 +57,111 @@ struct ft_tally_live *ft_tally_live(struct ft_tally *tally) { return tally->live
 void ft_tally_lose(struct ft_tally *tally, const struct ft_loss *loss)
 {
     ft_mutex_lock(&tally->lock);
-    lose_locked(tally, loss);
-    ft_mutex_unlock(&tally->lock);
-}
-
-void ft_tally_drop(struct ft_tally *tally, const struct ft_block_info *info)
-{
-    uint64_t last_seq = info->first_seq + info->n_events - 1;
-    struct ft_loss loss = {.cause = FT_LOSS_LOG_FULL,
-                           .begin_ns = info->time_ns,
-                           .end_ns = info->time_ns,
-                           .count = info->n_events,
-                           .first_seq = info->first_seq,
-                           .last_seq = last_seq};
-    ft_mutex_lock(&tally->lock);
-    tally->dropped += info->n_events;
-    if (last_seq > tally->dropped_to) {
-        tally->dropped_to = last_seq;
-    }
-    ft_loss_book_dropped(&tally->book, info->first_seq, last_seq);
-    lose_locked(tally, &loss);
-    ft_mutex_unlock(&tally->lock);
-}
-
-void ft_tally_reject(struct ft_tally *tally, const struct ft_loss *loss)
-{
-    ft_mutex_lock(&tally->lock);
-    tally->lost_by_exporter += loss->count;
-    lose_numbered_locked(tally, loss);
-    ft_mutex_unlock(&tally->lock);
-}
-
-void ft_tally_forgive(struct ft_tally *tally, uint64_t count)
-{
-    ft_mutex_lock(&tally->lock);
-    tally->lost_by_exporter -= count;
-    uint64_t n = tally->lost[FT_LOSS_REJECTED] < count ? tally->lost[FT_LOSS_REJECTED] : count;
-    tally->lost[FT_LOSS_REJECTED] -= n;
-    count -= n;
-    n = tally->lost[FT_LOSS_SPOOL_DAMAGED] < count ? tally->lost[FT_LOSS_SPOOL_DAMAGED] : count;
-    tally->lost[FT_LOSS_SPOOL_DAMAGED] -= n;
-    tally->version++;
+    lose(&tally->record, loss);
+    changed_locked(tally);
     ft_mutex_unlock(&tally->lock);
 }
 
 void ft_tally_lose_numbered(struct ft_tally *tally, const struct ft_loss *loss)
 {
     ft_mutex_lock(&tally->lock);
-    lose_numbered_locked(tally, loss);
+    lose_numbered(&tally->record, loss);
+    changed_locked(tally);
+    ft_mutex_unlock(&tally->lock);
+}
+
+void ft_tally_reject(struct ft_tally *tally, const struct ft_loss *loss)
+{
+    ft_mutex_lock(&tally->lock);
+    tally->record.lost_by_exporter += loss->count;
+    lose_numbered(&tally->record, loss);
+    changed_locked(tally);
+    ft_mutex_unlock(&tally->lock);
+}
+
+void ft_tally_forgive(struct ft_tally *tally, uint64_t count)
+{
+    static const enum ft_loss_cause causes[] = {FT_LOSS_REJECTED, FT_LOSS_SPOOL_DAMAGED,
+                                                FT_LOSS_COLLECTOR_LOST};
+    ft_mutex_lock(&tally->lock);
+    tally->record.lost_by_exporter -= count;
+    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
+        uint64_t *lost = &tally->record.lost[causes[i]];
+        uint64_t n = *lost < count ? *lost : count;
+        *lost -= n;
+        count -= n;
+    }
+    changed_locked(tally);
+    ft_mutex_unlock(&tally->lock);
+}
+
+void ft_tally_drop_init(struct ft_tally_drop *drop) { *drop = (struct ft_tally_drop){0}; }
+
+void ft_tally_drop_add(struct ft_tally_drop *drop, const struct ft_block_info *info)
+{
+    uint64_t last_seq = info->first_seq + info->n_events - 1;
+    struct ft_loss *run = drop->n_runs > 0 ? &drop->runs[drop->n_runs - 1] : NULL;
+    if (drop->n_events == 0 || info->first_seq < drop->first_seq) {
+        drop->first_seq = info->first_seq;
+    }
+    drop->last_seq = last_seq > drop->last_seq ? last_seq : drop->last_seq;
+    drop->n_events += info->n_events;
+    if (run != NULL && run->last_seq + 1 == info->first_seq) {
+        run->last_seq = last_seq;
+    } else if (drop->n_runs < FT_TALLY_RUNS_MAX) {
+        run = &drop->runs[drop->n_runs++];
+        *run = (struct ft_loss){.cause = FT_LOSS_LOG_FULL,
+                                .begin_ns = info->time_ns,
+                                .first_seq = info->first_seq,
+                                .last_seq = last_seq};
+    } else {
+        /* Too many holes between them: the count stays exact, the numbers are not told. */
+        run->first_seq = 0;
+        run->last_seq = 0;
+    }
+    run->count += info->n_events;
+    run->end_ns = info->time_ns;
+}
+
+void ft_tally_record_drop(struct ft_tally_record *record, const struct ft_tally_drop *drop)
+{
+    if (drop->n_unread > 0) {
+        struct ft_loss loss = {.cause = FT_LOSS_SPOOL_DAMAGED, .count = drop->n_unread};
+        if (drop->n_runs > 0) {
+            loss.begin_ns = drop->runs[0].begin_ns;
+            loss.end_ns = drop->runs[drop->n_runs - 1].end_ns;
+        }
+        lose_numbered(record, &loss);
+    }
+    if (drop->n_events == 0) {
+        return;
+    }
+    /* What is between the runs was dropped before, so nothing there is told any more. */
+    ft_loss_book_dropped(&record->book, drop->first_seq, drop->last_seq);
+    for (size_t i = 0; i < drop->n_runs; i++) {
+        lose_numbered(record, &drop->runs[i]);
+    }
+    if (drop->last_seq > record->gone_to) {
+        record->gone_to = drop->last_seq;
+    }
+}
+
+void ft_tally_drop(struct ft_tally *tally, const struct ft_tally_drop *drop)
+{
+    ft_mutex_lock(&tally->lock);
+    ft_tally_record_drop(&tally->record, drop);
+    tally->dropped += drop->n_events + drop->n_unread;
+    changed_locked(tally);
     ft_mutex_unlock(&tally->lock);
 }
 
 bool ft_tally_tell(struct ft_tally *tally, uint64_t seq, struct ft_loss *ret_loss)
 {
     ft_mutex_lock(&tally->lock);
-    bool any = ft_loss_book_take(&tally->book, ret_loss);
+    bool any = ft_loss_book_take(&tally->record.book, ret_loss);
     if (any) {
-        ft_loss_book_told(&tally->book, seq, ret_loss);
-        tally->version++;
+        ft_loss_book_told(&tally->record.book, seq, ret_loss);
+        changed_locked(tally);
     }
     ft_mutex_unlock(&tally->lock);
     return any;
@@ -132,9 +170,11 @@ bool ft_tally_tell(struct ft_tally *tally, uint64_t seq, struct ft_loss *ret_los
 void ft_tally_acked(struct ft_tally *tally, uint64_t seq)
 {
     ft_mutex_lock(&tally->lock);
-    size_t n_told = tally->book.n_told;
-    ft_loss_book_acked(&tally->book, seq);
-    tally->version += n_told != tally->book.n_told ? 1 : 0;
+    size_t n_told = tally->record.book.n_told;
+    ft_loss_book_acked(&tally->record.book, seq);
+    if (n_told != tally->record.book.n_told) {
+        changed_locked(tally);
+    }
     ft_mutex_unlock(&tally->lock);
 }
 
@@ -143,11 +183,9 @@ void ft_tally_get(struct ft_tally *tally, struct ft_tally_sums *ret_sums)
     ft_mutex_lock(&tally->lock);
     *ret_sums = (struct ft_tally_sums){.numbered = tally->live->numbered,
                                        .merged = tally->live->merged,
-                                       .lost_unnumbered = tally->lost_unnumbered,
+                                       .lost_unnumbered = tally->record.lost_unnumbered,
                                        .dropped = tally->dropped};
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        ret_sums->lost[cause] = tally->lost[cause];
-    }
+    memcpy(ret_sums->lost, tally->record.lost, sizeof ret_sums->lost);
     ft_mutex_unlock(&tally->lock);
 }
 
@@ -168,18 +206,12 @@ void ft_tally_save(struct ft_tally *tally, struct ft_tally_record *ret_record,
                    uint64_t *ret_version)
 {
     ft_mutex_lock(&tally->lock);
+    *ret_record = tally->record;
     ret_record->numbered = tally->live->numbered;
     ret_record->filtered = tally->live->filtered;
     ret_record->merged = tally->live->merged;
     ret_record->sealed = tally->live->sealed;
     ret_record->sent = tally->live->sent;
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        ret_record->lost[cause] = tally->lost[cause];
-    }
-    ret_record->lost_unnumbered = tally->lost_unnumbered;
-    ret_record->lost_by_exporter = tally->lost_by_exporter;
-    ret_record->dropped_to = tally->dropped_to;
-    ret_record->book = tally->book;
     *ret_version = tally->version;
     ft_mutex_unlock(&tally->lock);
 }
@@ -191,23 +223,33 @@ static void raise(_Atomic uint64_t *value, uint64_t least)
     }
 }
 
-static void lose_locked(struct ft_tally *tally, const struct ft_loss *loss)
+static void lose(struct ft_tally_record *record, const struct ft_loss *loss)
 {
-    tally->lost[loss->cause < FT_LOSS_CAUSE_N ? loss->cause : 0] += loss->count;
+    record->lost[loss->cause < FT_LOSS_CAUSE_N ? loss->cause : 0] += loss->count;
     if (loss->first_seq == 0) {
-        tally->lost_unnumbered += loss->count;
+        record->lost_unnumbered += loss->count;
     }
-    ft_loss_book_add(&tally->book, loss);
-    tally->version++;
+    ft_loss_book_add(&record->book, loss);
 }
 
-static void lose_numbered_locked(struct ft_tally *tally, const struct ft_loss *loss)
+static void lose_numbered(struct ft_tally_record *record, const struct ft_loss *loss)
 {
     if (loss->first_seq != 0) {
-        ft_loss_book_dropped(&tally->book, loss->first_seq, loss->last_seq);
+        ft_loss_book_dropped(&record->book, loss->first_seq, loss->last_seq);
     }
-    lose_locked(tally, loss);
+    lose(record, loss);
     if (loss->first_seq == 0) {
-        tally->lost_unnumbered -= loss->count;
+        record->lost_unnumbered -= loss->count; /* They had numbers, which are not known here. */
+    }
+    if (loss->last_seq > record->gone_to) {
+        record->gone_to = loss->last_seq;
+    }
+}
+
+static void changed_locked(struct ft_tally *tally)
+{
+    tally->version++;
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        tally->lost[cause] = tally->record.lost[cause];
     }
 }

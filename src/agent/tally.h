@@ -46,7 +46,7 @@ struct ft_tally_record {
     uint64_t lost[FT_LOSS_CAUSE_N];
     uint64_t lost_unnumbered;  /* The part of 'lost' that never had a number. */
     uint64_t lost_by_exporter; /* The part that the exporter is done with. */
-    uint64_t dropped_to;       /* The highest number that was ever in a dropped block. */
+    uint64_t gone_to;          /* The highest number that is known to be lost. */
     struct ft_loss_book book;
 };
 
@@ -64,8 +64,23 @@ struct ft_tally_live *ft_tally_live(struct ft_tally *tally);
 
 /* Something is lost that had no number or whose loss is known already: it is to be told. */
 void ft_tally_lose(struct ft_tally *tally, const struct ft_loss *loss);
-/* A block was dropped. */
-void ft_tally_drop(struct ft_tally *tally, const struct ft_block_info *info);
+/* Blocks that are dropped together, in their order. */
+#define FT_TALLY_RUNS_MAX 64
+struct ft_tally_drop {
+    uint64_t n_events;
+    uint64_t n_unread; /* Further events, of which nothing but their number is known. */
+    uint64_t first_seq;
+    uint64_t last_seq;
+    size_t n_runs; /* Of consecutive numbers. */
+    struct ft_loss runs[FT_TALLY_RUNS_MAX];
+};
+void ft_tally_drop_init(struct ft_tally_drop *drop);
+void ft_tally_drop_add(struct ft_tally_drop *drop, const struct ft_block_info *info);
+/* They are lost. */
+void ft_tally_drop(struct ft_tally *tally, const struct ft_tally_drop *drop);
+/* The same in a record, which is to be written before the drop. */
+void ft_tally_record_drop(struct ft_tally_record *record, const struct ft_tally_drop *drop);
+
 /* Events that the exporter is done with and the collector does not have. */
 void ft_tally_reject(struct ft_tally *tally, const struct ft_loss *loss);
 /* So many of them come back after all: what the exporter had done was not on disk. */

@@ -11,6 +11,7 @@ static ft_err disk_sync(struct ft_log *log);
 static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need);
 static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t time_ns);
 static bool fits_head(struct ft_store_disk_log *disk, uint64_t need);
+static void disk_discard(struct ft_log *log, struct ft_log_segment *segment);
 static ft_err seal_head(struct ft_store_disk_log *disk, bool for_good);
 static ft_err open_head(struct ft_store_disk_log *disk, uint64_t bytes, int64_t time_ns);
 static ft_err create_file(struct ft_store_disk_log *disk, const char *name,
@@ -222,8 +223,13 @@ static ft_err let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes)
     size_t i = find_victim_locked(log, floor);
     struct ft_log_segment *victim = i < log->n_segments ? log->segments[i] : NULL;
     bool is_head = victim != NULL && victim == log->head;
+    bool is_done = victim != NULL && victim->last <= floor;
     if (victim != NULL && !is_head) {
-        victim = ft_store_take_locked(log, i);
+        *ret_bytes += victim->bytes;
+        victim->dropping = !is_done;
+        if (is_done) {
+            (void)ft_store_take_locked(log, i);
+        }
     }
     ft_mutex_unlock(&log->lock);
     if (victim == NULL) {
@@ -232,9 +238,11 @@ static ft_err let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes)
     if (is_head) {
         return seal_head(disk, false);
     }
-    *ret_bytes += victim->bytes;
-    ft_store_drop(log, victim, floor);
-    return FT_OK;
+    if (is_done) {
+        disk_discard(log, victim);
+        return FT_OK;
+    }
+    return ft_store_drop_listed(log, victim, floor);
 }
 
 /*
@@ -551,9 +559,9 @@ static bool is_pending(struct ft_store_disk_log *disk)
     return pending;
 }
 
-static void disk_discard(struct ft_log *log, struct ft_log_segment *segment, bool remove)
+static void disk_discard(struct ft_log *log, struct ft_log_segment *segment)
 {
-    if (remove && ft_store_disk_segment_of(segment)->on_disk) {
+    if (ft_store_disk_segment_of(segment)->on_disk) {
         ft_store_disk_remove_segment(ft_store_disk_of(log), segment->number);
     }
     free(segment);

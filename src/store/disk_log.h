@@ -91,8 +91,8 @@ FT_MUST_USE ft_err ft_store_disk_take_reserve(struct ft_store_disk_log *disk, co
 ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
                           struct ft_block *ret_block);
 void ft_store_disk_reader_close(struct ft_log_reader *reader);
-void ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment,
-                              ft_store_block_fn *fn, void *ctx);
+ft_err ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment,
+                                ft_store_block_fn *fn, void *ctx);
 
 /* disk_cursor.c */
 ft_err ft_store_disk_cursor_create(struct ft_log *log, struct ft_log_cursor *cursor);

@@ -9,6 +9,8 @@
  * the moment must not cost a block, a lasting one must not hold the reader for ever.
  */
 #define READ_ATTEMPTS_MAX 16
+/* A segment that is to be accounted for is opened again so often. */
+#define OPEN_ATTEMPTS 4
 
 /* What a read needs to know of a segment without the lock. */
 struct place {
@@ -118,20 +120,28 @@ void ft_store_disk_reader_close(struct ft_log_reader *reader)
 }
 
 /* Where a segment is damaged, what was in the damaged part cannot be told. */
-void ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment,
-                              ft_store_block_fn *fn, void *ctx)
+ft_err ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment,
+                                ft_store_block_fn *fn, void *ctx)
 {
     struct ft_store_disk_log *disk = ft_store_disk_of(log);
     struct ft_store_disk_segment *own = ft_store_disk_segment_of(segment);
     if (!own->on_disk) {
         each_in_tail(disk, segment, fn, ctx);
-        return;
+        return FT_OK;
     }
     char name[FT_DISK_NAME_SIZE];
     ft_store_segment_name(segment->number, name);
     struct ft_disk_file *file;
-    if (disk->disk->ops->open(disk->disk, name, false, &file) != FT_OK) {
-        return;
+    ft_err err = FT_OK;
+    for (unsigned i = 0; i < OPEN_ATTEMPTS; i++) {
+        err = disk->disk->ops->open(disk->disk, name, false, &file);
+        if (err == FT_OK || err == ft_err_from_errno(ENOENT)) {
+            break;
+        }
+    }
+    if (err != FT_OK) {
+        /* Without a file there is nothing to wait for: somebody else has removed it. */
+        return err == ft_err_from_errno(ENOENT) ? FT_OK : err;
     }
     struct ft_store_scan scan;
     ft_store_scan_init(&scan, file, FT_STORE_SEGMENT_HEADER_SIZE, segment->bytes,
@@ -146,6 +156,7 @@ void ft_store_disk_each_block(struct ft_log *log, struct ft_log_segment *segment
     }
     ft_store_scan_deinit(&scan);
     disk->disk->ops->close(file);
+    return FT_OK;
 }
 
 /* A segment that is pending is in memory only. */
@@ -188,6 +199,9 @@ static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, 
         return false;
     }
     struct ft_store_disk_segment *segment = ft_store_disk_segment_of(log->segments[i]);
+    if (segment->base.dropping && log->options.readers_hold && !reader->cursor->is_volatile) {
+        return false;
+    }
     uint64_t position = reader->next;
     if (position < segment->base.first) {
         position = segment->base.first;

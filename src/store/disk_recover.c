@@ -50,7 +50,8 @@ static void find_file(void *ctx, const char *name, uint64_t size);
 static void find_cursor(void *ctx, const char *name, uint64_t size);
 static void report(void *ctx, const struct ft_log_damage *damage);
 static ft_err inspect_all(struct recovery *recovery);
-static void forget_if_dropped(struct recovery *recovery, struct ft_store_candidate *candidate);
+static uint64_t dropped_from(const struct recovery *recovery,
+                             const struct ft_store_candidate *candidate, uint64_t limit);
 static void set_limits(struct recovery *recovery);
 static ft_err cut_torn(struct recovery *recovery);
 static uint64_t small_run(const struct recovery *recovery);
@@ -88,6 +89,8 @@ ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *optio
         ft_log_destroy(&own->base);
         return err;
     }
+    own->base.options.dropped = NULL;
+    own->base.options.n_dropped = 0;
     ft_store_disk_fill_reserve(own);
     *ret_log = &own->base;
     return FT_OK;
@@ -296,25 +299,28 @@ static ft_err inspect_all(struct recovery *recovery)
         FT_TRY(ft_store_inspect(recovery->disk->disk, i >= small_from, candidate));
         if (!candidate->foreign) {
             use_up_positions(recovery, candidate);
-            forget_if_dropped(recovery, candidate);
         }
     }
     return FT_OK;
 }
 
-/* The crash came between the account of the loss and the removal. */
-static void forget_if_dropped(struct recovery *recovery, struct ft_store_candidate *candidate)
+/*
+ * Where the dropped blocks at the end of a candidate begin, the end being 'limit': a crash came
+ * between the account of their loss and the removal of the file, or they were written elsewhere as
+ * well and dropped there.
+ */
+static uint64_t dropped_from(const struct recovery *recovery,
+                             const struct ft_store_candidate *candidate, uint64_t limit)
 {
     const struct ft_log_options *options = &recovery->disk->base.options;
-    if (options->dropped_last != 0 && ft_store_candidate_usable(candidate) &&
-        candidate->blocks.first >= options->dropped_first &&
-        candidate->blocks.last <= options->dropped_last) {
-        candidate->blocks = (struct ft_log_segment){.number = candidate->number,
-                                                    .first = candidate->blocks.last + 1,
-                                                    .last = candidate->blocks.last};
-        free(candidate->damages);
-        candidate->damages = NULL;
+    uint64_t last = candidate->blocks.last < limit ? candidate->blocks.last : limit - 1;
+    for (size_t i = 0; i < options->n_dropped; i++) {
+        const struct ft_log_range *range = &options->dropped[i];
+        if (range->first <= last && last <= range->last) {
+            return range->first;
+        }
     }
+    return limit;
 }
 
 static void set_limits(struct recovery *recovery)
@@ -322,7 +328,7 @@ static void set_limits(struct recovery *recovery)
     uint64_t limit = UINT64_MAX;
     for (size_t i = recovery->n; i-- > 0;) {
         struct ft_store_candidate *candidate = &recovery->candidates[i];
-        candidate->limit = limit;
+        candidate->limit = dropped_from(recovery, candidate, limit);
         if (ft_store_candidate_usable(candidate) && candidate->blocks.first < limit) {
             limit = candidate->blocks.first;
         }

@@ -16,6 +16,7 @@ struct drop {
     uint64_t n_events;
 };
 
+static void count_dropped(const struct drop *drop);
 static void drop_block(void *ctx, const struct ft_block_info *info, uint64_t position, size_t size);
 
 void ft_log_destroy(struct ft_log *log)
@@ -58,6 +59,14 @@ uint64_t ft_log_durable(struct ft_log *log)
     return durable;
 }
 
+uint64_t ft_log_confirmed(struct ft_log *log)
+{
+    ft_mutex_lock(&log->lock);
+    uint64_t confirmed = ft_store_confirmed_locked(log);
+    ft_mutex_unlock(&log->lock);
+    return confirmed;
+}
+
 struct newest {
     struct ft_block_info info;
     uint64_t position;
@@ -83,7 +92,7 @@ ft_err ft_log_newest(struct ft_log *log, struct ft_block_info *ret_info)
         if (segment == NULL) {
             return FT_E_NOT_FOUND;
         }
-        log->home->each_block(log, segment, take_newest, &newest);
+        FT_TRY(log->home->each_block(log, segment, take_newest, &newest));
     }
     *ret_info = newest.info;
     return FT_OK;
@@ -276,16 +285,45 @@ uint64_t ft_store_held_locked(const struct ft_log *log)
 void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor)
 {
     struct drop drop = {.log = log, .floor = floor};
-    log->home->each_block(log, segment, drop_block, &drop);
-    ft_mutex_lock(&log->lock);
-    log->counters.dropped_blocks += drop.n_blocks;
-    log->counters.dropped_events += drop.n_events;
-    ft_mutex_unlock(&log->lock);
-    ft_err err = FT_OK;
-    if (log->options.on_dropped != NULL) {
-        err = log->options.on_dropped(log->options.on_drop_ctx, segment->first, segment->last);
+    ft_err_ignore(log->home->each_block(log, segment, drop_block, &drop), "in memory it cannot");
+    count_dropped(&drop);
+    log->home->discard(log, segment);
+}
+
+ft_err ft_store_drop_listed(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor)
+{
+    struct drop drop = {.log = log, .floor = floor};
+    ft_err err = log->home->each_block(log, segment, drop_block, &drop);
+    if (err == FT_OK && log->options.on_dropped != NULL) {
+        uint64_t n_unread = 0;
+        if (floor < segment->first && segment->n_events > drop.n_events) {
+            n_unread = segment->n_events - drop.n_events;
+        }
+        err = log->options.on_dropped(log->options.on_drop_ctx, segment->first, segment->last,
+                                      n_unread);
     }
-    log->home->discard(log, segment, err == FT_OK);
+    ft_mutex_lock(&log->lock);
+    segment->dropping = false;
+    for (size_t i = 0; i < log->n_segments && err == FT_OK; i++) {
+        if (log->segments[i] == segment) {
+            (void)ft_store_take_locked(log, i);
+            break;
+        }
+    }
+    ft_cond_broadcast(&log->changed);
+    ft_mutex_unlock(&log->lock);
+    FT_TRY(err);
+    count_dropped(&drop);
+    log->home->discard(log, segment);
+    return FT_OK;
+}
+
+static void count_dropped(const struct drop *drop)
+{
+    ft_mutex_lock(&drop->log->lock);
+    drop->log->counters.dropped_blocks += drop->n_blocks;
+    drop->log->counters.dropped_events += drop->n_events;
+    ft_mutex_unlock(&drop->log->lock);
 }
 
 uint64_t ft_store_bytes_to_locked(const struct ft_log *log, uint64_t floor)
@@ -324,7 +362,7 @@ void ft_store_free_confirmed(struct ft_log *log)
         if (segment == NULL) {
             return;
         }
-        log->home->discard(log, segment, true);
+        log->home->discard(log, segment);
     }
 }
 

@@ -69,7 +69,7 @@ enum ft_log_full {
  * appending thread.  It must not append to the same log.
  */
 typedef void ft_log_drop_fn(void *ctx, const struct ft_block_info *info, size_t size);
-typedef ft_err ft_log_dropped_fn(void *ctx, uint64_t first, uint64_t last);
+typedef ft_err ft_log_dropped_fn(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread);
 
 /* A part of a file that recovery gave up: told once per part, at open. */
 struct ft_log_damage {
@@ -80,6 +80,11 @@ struct ft_log_damage {
     const char *what;     /* Static text: "bad checksum", "cut short". */
 };
 typedef void ft_log_damage_fn(void *ctx, const struct ft_log_damage *damage);
+
+struct ft_log_range {
+    uint64_t first;
+    uint64_t last;
+};
 
 struct ft_log_options {
     uint64_t bytes_max; /* Content with headers.  Memory: also the memory taken, within 5 %. */
@@ -92,13 +97,16 @@ struct ft_log_options {
      * reader must find what it had sent and what was not acknowledged. */
     bool readers_hold;
     /* Disk only.  Called, as on_drop is, between the last on_drop of a segment and its removal:
-     * whoever keeps account of losses makes it durable here.  'first' to 'last' are positions.  On
-     * an error the file stays and is found again at the next start. */
+     * whoever keeps account of losses makes it durable here.  'first' to 'last' are positions;
+     * 'n_unread' events were in blocks that cannot be read and did not go through on_drop.  On an
+     * error nothing is dropped: the append fails with it, and the next one begins anew with the
+     * first on_drop.  Readers that come to the segment meanwhile wait. */
     ft_log_dropped_fn *on_dropped;
-    /* Disk only.  Segments with no position outside of this range are removed at open: their loss
-     * was accounted for, and a crash came before their removal.  Both 0: none. */
-    uint64_t dropped_first;
-    uint64_t dropped_last;
+    /* Disk only.  Positions that were dropped and not confirmed, as on_dropped has told: where a
+     * file has them all the same they count for nothing.  A crash may come before its removal, and
+     * a file whose sync has failed keeps what was then written elsewhere. */
+    const struct ft_log_range *dropped;
+    size_t n_dropped;
     /* What every reader has confirmed stays for go_back(), up to so many bytes (and a segment), and
      * until it is so much older than the newest block (0: however old).  It is never in the way: at
      * any bound it goes first, and nobody is told.  0 bytes: nothing stays. */
@@ -149,8 +157,10 @@ FT_MUST_USE ft_err ft_log_sync(struct ft_log *log, uint64_t *ret_position);
 
 /* Positions of the oldest block kept and of the last appended; first > last when empty. */
 void ft_log_bounds(struct ft_log *log, uint64_t *ret_first, uint64_t *ret_last);
+/* What every reader has confirmed; 0 without any. */
+uint64_t ft_log_confirmed(struct ft_log *log);
 /* The newest block kept.  On disk it reads that segment's headers: not while anything is appended.
- * FT_E_NOT_FOUND when there is none. */
+ * FT_E_NOT_FOUND when there is none, or the disk's error. */
 FT_MUST_USE ft_err ft_log_newest(struct ft_log *log, struct ft_block_info *ret_info);
 /* The last durable position (disk) or the last (memory). */
 uint64_t ft_log_durable(struct ft_log *log);
@@ -237,10 +247,15 @@ FT_MUST_USE ft_err ft_log_reader_set_note(struct ft_log_reader *reader, const vo
 /* Copies the note; '*ret_size' is 0 when there is none. */
 void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_SIZE_MAX],
                         size_t *ret_size);
+/*
+ * On disk, with readers_hold: takes blocks of 'bytes' together behind the confirmed position for
+ * given out, and their whole segments: before a restart they may have been.
+ */
+void ft_log_reader_hold(struct ft_log_reader *reader, uint64_t bytes);
 /* Blocks and events behind the confirmed position.  It may walk one segment: only while nothing is
  * appended, confirmed or dropped. */
-void ft_log_reader_unconfirmed(struct ft_log_reader *reader, uint64_t *ret_blocks,
-                               uint64_t *ret_events);
+FT_MUST_USE ft_err ft_log_reader_unconfirmed(struct ft_log_reader *reader, uint64_t *ret_blocks,
+                                             uint64_t *ret_events);
 
 /*
  * Waits until a block behind the reader's cursor is there (durable, where asked for), the deadline

@@ -26,6 +26,7 @@ struct ft_log_segment {
     uint64_t n_events;
     uint64_t bytes;
     int64_t first_time_ns;
+    bool dropping; /* Its loss is being told: readers wait until it is gone or stays. */
 };
 
 /* A named reader's place, also while the reader is not open (disk). */
@@ -73,11 +74,12 @@ struct ft_log_home {
                      size_t size, uint64_t *ret_position);
     ft_err (*sync)(struct ft_log *log);
     ft_err (*read)(struct ft_log_reader *reader, bool durable_only, struct ft_block *ret_block);
-    /* Calls 'fn' for each block of a segment that is off the list. */
-    void (*each_block)(struct ft_log *log, struct ft_log_segment *segment, ft_store_block_fn *fn,
-                       void *ctx);
-    /* Frees a segment that is off the list, and its memory or, with 'remove', its file. */
-    void (*discard)(struct ft_log *log, struct ft_log_segment *segment, bool remove);
+    /* Calls 'fn' for each block of a segment that can be read.  Fails, before the first call, when
+     * the segment cannot be looked into. */
+    ft_err (*each_block)(struct ft_log *log, struct ft_log_segment *segment, ft_store_block_fn *fn,
+                         void *ctx);
+    /* Frees a segment that is off the list, and its memory or file. */
+    void (*discard)(struct ft_log *log, struct ft_log_segment *segment);
     /* A segment was taken off the list. */
     void (*taken_locked)(struct ft_log *log, const struct ft_log_segment *segment);
     /* Every reader has confirmed up to 'floor'. */
@@ -146,8 +148,12 @@ uint64_t ft_store_taken_by_any_locked(const struct ft_log *log) FT_REQUIRES(log-
 /* What every reader has confirmed for good: after a restart it still knows. */
 uint64_t ft_store_held_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
 
-/* Reports the blocks of 'segment' behind 'floor' as dropped, and discards it. */
+/* Reports the blocks of 'segment', which is off the list, behind 'floor' as dropped, and discards
+ * it. */
 void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor);
+/* The same of a segment on the list that is marked as 'dropping'.  On an error it stays. */
+FT_MUST_USE ft_err ft_store_drop_listed(struct ft_log *log, struct ft_log_segment *segment,
+                                        uint64_t floor);
 /* Bytes of the segments up to 'floor'. */
 uint64_t ft_store_bytes_to_locked(const struct ft_log *log, uint64_t floor) FT_REQUIRES(log->lock);
 /* Discards what every reader has confirmed, but for what is to be kept. */

@@ -179,8 +179,8 @@ static ft_err memory_read(struct ft_log_reader *reader, bool durable_only,
     return FT_OK;
 }
 
-static void memory_each_block(struct ft_log *log, struct ft_log_segment *base,
-                              ft_store_block_fn *fn, void *ctx)
+static ft_err memory_each_block(struct ft_log *log, struct ft_log_segment *base,
+                                ft_store_block_fn *fn, void *ctx)
 {
     (void)log;
     const struct memory_segment *segment = segment_of(base);
@@ -189,11 +189,11 @@ static void memory_each_block(struct ft_log *log, struct ft_log_segment *base,
         fn(ctx, &block->info, block->position, block->size);
         offset += block_bytes(block->size);
     }
+    return FT_OK;
 }
 
-static void memory_discard(struct ft_log *log, struct ft_log_segment *base, bool remove) FT_NO_TSA
+static void memory_discard(struct ft_log *log, struct ft_log_segment *base) FT_NO_TSA
 {
-    (void)remove;
     struct memory_segment *segment = segment_of(base);
     ft_mutex_lock(&log->lock);
     segment->gone = true;

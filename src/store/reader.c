@@ -110,6 +110,24 @@ void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_S
     ft_mutex_unlock(&reader->log->lock);
 }
 
+void ft_log_reader_hold(struct ft_log_reader *reader, uint64_t bytes)
+{
+    struct ft_log *log = reader->log;
+    ft_mutex_lock(&log->lock);
+    struct ft_log_cursor *cursor = reader->cursor;
+    uint64_t held = 0;
+    for (size_t i = 0; i < log->n_segments && held < bytes; i++) {
+        const struct ft_log_segment *segment = log->segments[i];
+        if (segment->last <= cursor->confirmed) {
+            continue;
+        }
+        /* How much of the first lies behind the position is not known. */
+        held += segment->first > cursor->confirmed ? segment->bytes : 0;
+        cursor->taken = segment->last > cursor->taken ? segment->last : cursor->taken;
+    }
+    ft_mutex_unlock(&log->lock);
+}
+
 struct behind {
     uint64_t position;
     uint64_t n_blocks;
@@ -127,8 +145,8 @@ static void count_behind(void *ctx, const struct ft_block_info *info, uint64_t p
     }
 }
 
-void ft_log_reader_unconfirmed(struct ft_log_reader *reader, uint64_t *ret_blocks,
-                               uint64_t *ret_events)
+ft_err ft_log_reader_unconfirmed(struct ft_log_reader *reader, uint64_t *ret_blocks,
+                                 uint64_t *ret_events)
 {
     struct ft_log *log = reader->log;
     struct ft_log_segment *partly = NULL;
@@ -145,10 +163,11 @@ void ft_log_reader_unconfirmed(struct ft_log_reader *reader, uint64_t *ret_block
     }
     ft_mutex_unlock(&log->lock);
     if (partly != NULL) {
-        log->home->each_block(log, partly, count_behind, &behind);
+        FT_TRY(log->home->each_block(log, partly, count_behind, &behind));
     }
     *ret_blocks = behind.n_blocks;
     *ret_events = behind.n_events;
+    return FT_OK;
 }
 
 static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const void *note,

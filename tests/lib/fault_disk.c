@@ -23,6 +23,9 @@ struct inode {
     size_t capacity; /* Of all three. */
     uint64_t allocated;
     bool sync_failed;
+    /* Shown as memory: what is stored there is in the cache at once, and always may be dirty. */
+    size_t mapped_from;
+    size_t mapped_to;
 };
 
 struct entry {
@@ -65,6 +68,7 @@ struct fault_disk {
     uint64_t capacity;
     uint64_t breaches;
     unsigned n_open;
+    struct inode *mapped; /* At most one file is. */
 };
 
 struct fault_file {
@@ -123,6 +127,7 @@ static void inode_reserve(struct inode *inode, size_t size)
     if (size <= inode->capacity) {
         return;
     }
+    assert(inode->mapped_to == 0); /* It would move. */
     size_t capacity = inode->capacity != 0 ? inode->capacity : 4096;
     while (capacity < size) {
         capacity *= 2;
@@ -333,6 +338,14 @@ static ft_err fault_read(struct ft_disk_file *file, uint64_t offset, void *data,
     return err;
 }
 
+/* Anything may have been stored in it since. */
+static void dirty_map(struct inode *inode)
+{
+    for (size_t at = inode->mapped_from; at < inode->mapped_to; at += FT_FAULT_SECTOR) {
+        inode->dirty[at / FT_FAULT_SECTOR] = true;
+    }
+}
+
 static void set_durable_size(struct inode *inode, size_t size)
 {
     if (size < inode->durable_size) {
@@ -347,6 +360,7 @@ static void write_back(struct fault_disk *disk, struct inode *inode, bool all)
     if (inode->capacity == 0) {
         return;
     }
+    dirty_map(inode);
     size_t end = inode->durable_size;
     for (size_t i = 0; i * FT_FAULT_SECTOR < inode->size; i++) {
         if (inode->dirty[i] && (all || chance(disk))) {
@@ -503,6 +517,42 @@ static ft_err fault_space(struct ft_disk *base, uint64_t *ret_free, uint64_t *re
     return FT_OK;
 }
 
+static ft_err fault_map(struct ft_disk_file *file, uint64_t offset, size_t size, void **ret_map)
+{
+    struct fault_disk *disk = disk_of(file->disk);
+    struct inode *inode = inode_of(file);
+    bool cut;
+    ft_mutex_lock(&disk->lock);
+    ft_err err = enter(disk, FT_FAULT_OPEN, &cut);
+    if (err == FT_OK && offset + size > inode->size) {
+        err = ft_err_from_errno(EINVAL);
+    }
+    if (err == FT_OK) {
+        inode->mapped_from = (size_t)offset;
+        inode->mapped_to = (size_t)offset + size;
+        inode->refs++;
+        disk->mapped = inode;
+        *ret_map = inode->cache + offset;
+    }
+    ft_mutex_unlock(&disk->lock);
+    return err;
+}
+
+static void fault_unmap(struct ft_disk *base, void *map, size_t size)
+{
+    struct fault_disk *disk = disk_of(base);
+    (void)map;
+    (void)size;
+    ft_mutex_lock(&disk->lock);
+    struct inode *inode = disk->mapped;
+    assert(inode != NULL && map == inode->cache + inode->mapped_from);
+    dirty_map(inode);
+    inode->mapped_to = 0;
+    disk->mapped = NULL;
+    inode_unref(inode);
+    ft_mutex_unlock(&disk->lock);
+}
+
 static void clear(struct directory *directory)
 {
     while (directory->n > 0) {
@@ -538,6 +588,8 @@ static const struct ft_disk_ops fault_ops = {
     .list = fault_list,
     .space = fault_space,
     .destroy = fault_destroy,
+    .map = fault_map,
+    .unmap = fault_unmap,
 };
 
 struct ft_disk *ft_fault_disk_create(uint64_t seed)

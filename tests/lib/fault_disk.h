@@ -8,6 +8,9 @@
  * cache as it was but marks it clean, so that a second sync would succeed without having written
  * anything; the second sync is counted as a breach.
  *
+ * One file at a time may be mapped.  What is stored there survives a kill, and of a power cut as
+ * much as of any sector that was not synced.
+ *
  * The same seed and the same calls give the same disk.
  *
  * Thread: any; one lock.

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The spool through every kind of end of the process and of the disk. */
+#include "agent/spool.h"
+
+#include <stdlib.h>
+
+#include "lib/test.h"
+#include "spool_world.h"
+
+/* FT_SEEDS=N runs N seeds where the default keeps the suite short. */
+static uint64_t n_seeds(uint64_t fallback)
+{
+    const char *text = getenv("FT_SEEDS");
+    return text != NULL ? strtoull(text, NULL, 10) : fallback;
+}
+
+static struct world world;
+
+static void kill_world(void)
+{
+    ft_fault_disk_stop_at(world.disk, 1);
+    world_close(&world, false);
+    ft_fault_disk_restart(world.disk, FT_FAULT_KILL);
+}
+
+TEST(a_restart_goes_on_where_it_stopped)
+{
+    world_init(&world, 1);
+    CHECK_OK(world_open(&world));
+    CHECK(world.report.is_new);
+    struct ft_uuid instance_id = world.instance_id;
+    world_make(&world, 105);
+    world_work(&world, 1);
+    world_work(&world, 2 * FT_NS_PER_S);
+    world_deliver(&world, 3, 0);
+    world_check_account(&world);
+    world_close(&world, true);
+    ft_fault_disk_restart(world.disk, FT_FAULT_KILL);
+    CHECK_OK(world_open(&world));
+    CHECK(!world.report.is_new && !world.report.unclean);
+    CHECK_INT(world.report.n_crash, 0);
+    CHECK_INT(world.report.n_missing, 0);
+    CHECK_INT(world.report.retained_events, 45);
+    CHECK(ft_uuid_equal(&instance_id, &world.instance_id));
+    world_check_account(&world);
+    world_make(&world, 10);
+    world_drain(&world);
+    world_check_end(&world);
+    CHECK_INT(world.n_stored, 115);
+    CHECK_INT(world.n_told, 0);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
+TEST(a_kill_costs_what_was_not_sealed_and_says_so_exactly)
+{
+    world_init(&world, 1);
+    CHECK_OK(world_open(&world));
+    world_make(&world, 105);
+    world_work(&world, 1); /* Moved, not synced; five are in the open block. */
+    kill_world();
+    CHECK_OK(world_open(&world));
+    CHECK(world.report.unclean && world.report.same_boot);
+    CHECK_INT(world.report.n_crash, 5);
+    world_check_account(&world);
+    world_drain(&world);
+    world_check_end(&world);
+    CHECK_INT(world.n_told, 5);
+    CHECK_INT(world.n_told_estimated, 0);
+    CHECK_INT(world.n_stored, 101);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
+TEST(a_power_cut_costs_what_was_not_synced)
+{
+    world_init(&world, 1);
+    CHECK_OK(world_open(&world));
+    world_make(&world, 100);
+    world_work(&world, 1);
+    world_work(&world, 2 * FT_NS_PER_S);
+    world_make(&world, 100);
+    world_work(&world, 1);
+    ft_fault_disk_stop_at(world.disk, 1);
+    world_close(&world, false);
+    ft_fault_disk_restart(world.disk, FT_FAULT_LOSE);
+    world.boot_id.bytes[0]++;
+    CHECK_OK(world_open(&world));
+    CHECK(world.report.unclean && !world.report.same_boot);
+    CHECK_INT(world.report.retained_events, 100);
+    world_make(&world, 10);
+    world_drain(&world);
+    world_check_end(&world);
+    /* The gap itself is told, though nobody knows how much was in it. */
+    CHECK(world.seen[111] == 1);
+    CHECK_INT(world.n_stored, 111);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
+TEST(at_the_bound_the_oldest_go_and_are_told_exactly)
+{
+    world_init(&world, 1);
+    world.bytes_max = 128 << 10;
+    CHECK_OK(world_open(&world));
+    for (unsigned i = 0; i < 400; i++) {
+        world_make(&world, 60);
+        world_work(&world, FT_NS_PER_S / 10);
+        if (i == 100) {
+            world_deliver(&world, 5, 2);
+        }
+        if (i == 250) {
+            world_close(&world, true);
+            ft_fault_disk_restart(world.disk, FT_FAULT_LOSE);
+            CHECK_OK(world_open(&world));
+            CHECK_INT(world.report.n_missing, 0);
+        }
+        world_check_account(&world);
+    }
+    struct ft_log_stats stats;
+    ft_log_stats(ft_spool_log(world.spool), &stats);
+    CHECK(stats.bytes <= 128 << 10);
+    CHECK(stats.dropped_events > 0);
+    world_drain(&world);
+    world_check_end(&world);
+    CHECK_INT(world.n_told_estimated, 0);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
+TEST(while_the_disk_refuses_events_wait_in_memory)
+{
+    world_init(&world, 1);
+    CHECK_OK(world_open(&world));
+    world_make(&world, 100);
+    world_work(&world, 2 * FT_NS_PER_S);
+    ft_fault_disk_fail(world.disk, FT_FAULT_SYNC, 1, UINT64_MAX, ft_err_from_errno(EIO));
+    ft_fault_disk_fail(world.disk, FT_FAULT_WRITE, 1, UINT64_MAX, ft_err_from_errno(EIO));
+    for (unsigned i = 0; i < 50; i++) {
+        world_make(&world, 60);
+        world_work(&world, FT_NS_PER_S);
+    }
+    CHECK(ft_spool_stats(world.spool)->failures > 10);
+    CHECK(ft_spool_stats(world.spool)->failing_since_ns != 0);
+    world_check_account(&world);
+    ft_fault_disk_heal(world.disk);
+    world_drain(&world);
+    CHECK(ft_spool_stats(world.spool)->failing_since_ns == 0);
+    world_check_end(&world);
+    CHECK_INT(world.n_told, 0);
+    CHECK_INT(world.n_stored, 3100);
+    CHECK_INT(ft_fault_disk_breaches(world.disk), 0);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
+TEST(a_small_file_system_is_filled_and_freed)
+{
+    world_init(&world, 1);
+    world.memory_bytes = 64 << 10;
+    ft_fault_disk_set_capacity(world.disk, 512 << 10);
+    CHECK_OK(world_open(&world));
+    for (unsigned cycle = 0; cycle < 20; cycle++) {
+        /* Somebody else takes all that is left, and more and more of it. */
+        static uint8_t filler[400 << 10];
+        size_t size = (cycle * 37 % 20) * (20 << 10);
+        ft_fault_disk_put(world.disk, "filler", filler, size);
+        for (unsigned i = 0; i < 20; i++) {
+            world_make(&world, 100);
+            world_work(&world, FT_NS_PER_S / 10);
+        }
+        world_check_account(&world);
+        if (cycle % 5 == 4) {
+            kill_world();
+            CHECK_OK(world_open(&world));
+            CHECK_INT(world.report.n_missing, 0);
+        }
+        ft_fault_disk_put(world.disk, "filler", filler, 0);
+        world_drain(&world);
+        world_check_end(&world);
+    }
+    CHECK(world.n_told > 0);
+    CHECK_INT(world.n_told_estimated, 0);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
+/* One life, cut at its 'at'-th change of the disk; then all is made good. */
+static bool run_until_cut(uint64_t seed, uint64_t at, enum ft_fault_cut cut)
+{
+    world_init(&world, seed);
+    world.bytes_max = 64 << 10;
+    world.memory_bytes = 64 << 10;
+    world.sync_each = seed % 2 == 0;
+    ft_fault_disk_stop_at(world.disk, at);
+    if (world_open(&world) == FT_OK) {
+        for (unsigned i = 0; i < 12; i++) {
+            world_make(&world, 10 + (unsigned)ft_random_below(&world.random.base, 130));
+            world_work(&world, FT_NS_PER_S / 3);
+            world_deliver(&world, i % 4, i % 3);
+        }
+        world_close(&world, false);
+    }
+    bool stopped = ft_fault_disk_stopped(world.disk);
+    ft_fault_disk_restart(world.disk, cut);
+    if (cut != FT_FAULT_KILL) {
+        world.boot_id.bytes[0]++;
+    }
+    CHECK_OK(world_open(&world));
+    /* Tearing the names of files apart leaves what no file system with a journal does. */
+    CHECK(cut == FT_FAULT_TEAR || world.report.n_missing == 0);
+    world_check_account(&world);
+    world_make(&world, 50);
+    world_drain(&world);
+    world_check_end(&world);
+    if (cut == FT_FAULT_KILL) {
+        struct ft_pipeline_account account;
+        ft_pipeline_get_account(world.pipeline, &account);
+        CHECK_INT(world.n_told_estimated, 0);
+    }
+    CHECK_INT(ft_fault_disk_breaches(world.disk), 0);
+    world_close(&world, true);
+    world_deinit(&world);
+    return stopped;
+}
+
+static void cut_everywhere(enum ft_fault_cut cut)
+{
+    uint64_t at = 1;
+    for (bool stopped = true; stopped; at++) {
+        for (uint64_t seed = 1; seed <= n_seeds(2); seed++) {
+            stopped = run_until_cut(seed * 7919 + at, at, cut);
+        }
+    }
+    CHECK(at > 50);
+}
+
+TEST(killed_at_every_call) { cut_everywhere(FT_FAULT_KILL); }
+TEST(power_cut_at_every_call) { cut_everywhere(FT_FAULT_LOSE); }
+TEST(power_cut_with_torn_writes_at_every_call) { cut_everywhere(FT_FAULT_TEAR); }
+
+TEST(many_lives_with_everything_at_once)
+{
+    static const int errnos[] = {EIO, ENOSPC, EINTR};
+    for (uint64_t seed = 1; seed <= n_seeds(60); seed++) {
+        world_init(&world, seed);
+        world.bytes_max = 64 << 10;
+        world.memory_bytes = 64 << 10;
+        struct ft_random *random = &world.random.base;
+        for (unsigned life = 0; life < 6; life++) {
+            world.sync_each = ft_random_below(random, 2) == 0;
+            for (unsigned i = 0; i < 2; i++) {
+                enum ft_fault_op op = (enum ft_fault_op)ft_random_below(random, FT_FAULT_OP_N);
+                uint64_t nth = 1 + ft_random_below(random, 60);
+                uint64_t n_times = 1 + ft_random_below(random, 3);
+                int errnum = errnos[ft_random_below(random, 3)];
+                ft_fault_disk_fail(world.disk, op, nth, n_times, ft_err_from_errno(errnum));
+            }
+            if (ft_random_below(random, 2) == 0) {
+                ft_fault_disk_stop_at(world.disk, 1 + ft_random_below(random, 200));
+            }
+            if (world_open(&world) == FT_OK) {
+                for (unsigned i = 0; i < 10; i++) {
+                    world_make(&world, 10 + (unsigned)ft_random_below(random, 130));
+                    world_work(&world, (int64_t)ft_random_below(random, FT_NS_PER_S));
+                    world_deliver(&world, (unsigned)ft_random_below(random, 6),
+                                  (unsigned)ft_random_below(random, 3));
+                }
+                world_close(&world, false);
+            }
+            enum ft_fault_cut cut = (enum ft_fault_cut)ft_random_below(random, 2);
+            ft_fault_disk_restart(world.disk, cut);
+            if (cut != FT_FAULT_KILL) {
+                world.boot_id.bytes[0]++;
+            }
+        }
+        CHECK_OK(world_open(&world));
+        world_make(&world, 50);
+        world_drain(&world);
+        world_check_end(&world);
+        CHECK_INT(ft_fault_disk_breaches(world.disk), 0);
+        world_close(&world, true);
+        world_deinit(&world);
+    }
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "spool_world.h"
+
+#include <string.h>
+
+#include "lib/test.h"
+#include "wire/batch_reader.h"
+
+#define LOSS_MARK UINT32_C(1)
+
+static int64_t now_ns = 1000 * FT_NS_PER_S;
+
+static int64_t read_now(const struct ft_clock *clock)
+{
+    (void)clock;
+    return now_ns;
+}
+
+static const struct ft_clock world_clock = {read_now, read_now};
+
+void world_init(struct world *world, uint64_t seed)
+{
+    memset(world, 0, sizeof *world);
+    world->disk = ft_fault_disk_create(seed);
+    ft_random_seeded_init(&world->random, seed);
+    world->bytes_max = 1 << 20;
+    world->memory_bytes = 256 << 10;
+    world->boot_id.bytes[0] = 1;
+    world->n_made = LOSS_MARK;
+}
+
+void world_deinit(struct world *world) { ft_disk_destroy(world->disk); }
+
+ft_err world_open(struct world *world)
+{
+    struct ft_spool_options options = {.bytes_max = world->bytes_max,
+                                       .segment_bytes = 16 << 10,
+                                       .sync_each = world->sync_each,
+                                       .sync_interval_ns = FT_NS_PER_S,
+                                       .window_bytes = 16 << 10,
+                                       .clock = &world_clock,
+                                       .random = &world->random.base,
+                                       .has_agent_id = true,
+                                       .boot_id = world->boot_id};
+    options.agent_id.bytes[0] = 5;
+    FT_TRY(ft_spool_open(&options, world->disk, &world->spool, &world->report));
+    CHECK_INT(world->report.n_surplus, 0);
+    struct ft_spool_identity identity;
+    ft_spool_get_identity(world->spool, &identity);
+    world->instance_id = identity.instance_id;
+    struct ft_pipeline_options pipeline = {.agent_id = identity.agent_id,
+                                           .instance_id = identity.instance_id,
+                                           .block_events_max = 20,
+                                           .block_bytes_max = 64 << 10,
+                                           .flush_interval_ns = FT_NS_PER_S,
+                                           .clock = &world_clock,
+                                           .tally = ft_spool_tally(world->spool),
+                                           .kept_events = ft_spool_kept_events(world->spool)};
+    CHECK_OK(ft_pipeline_create(&pipeline, &world->pipeline));
+    struct ft_log_options memory = {.bytes_max = world->memory_bytes,
+                                    .full = FT_LOG_DROP_OLDEST,
+                                    .readers_hold = true,
+                                    .on_drop = ft_pipeline_on_drop,
+                                    .on_drop_ctx = world->pipeline};
+    CHECK_OK(ft_log_memory_create(&memory, &world->memory));
+    ft_pipeline_set_log(world->pipeline, world->memory);
+    CHECK_OK(ft_spool_set_source(world->spool, world->memory));
+    world->reader = NULL;
+    if (ft_log_reader_open(ft_spool_log(world->spool), "exporter", false, &world->reader) ==
+        FT_OK) {
+        uint8_t note[FT_LOG_NOTE_SIZE_MAX];
+        size_t size;
+        ft_log_reader_note(world->reader, note, &size);
+        if (!ft_progress_decode(note, size, &world->progress)) {
+            world->progress = (struct ft_progress){0};
+        }
+        CHECK(world->progress.acked_seq <= world->durable_seq);
+    }
+    return FT_OK;
+}
+
+void world_close(struct world *world, bool clean)
+{
+    if (clean) {
+        ft_pipeline_flush(world->pipeline);
+        for (unsigned i = 0; i < 100 && !ft_spool_is_drained(world->spool); i++) {
+            world_work(world, 2 * FT_NS_PER_S);
+        }
+        CHECK(ft_spool_is_drained(world->spool));
+    }
+    ft_log_reader_close(world->reader);
+    ft_spool_close(world->spool, clean);
+    ft_log_destroy(world->memory);
+    ft_pipeline_destroy(world->pipeline);
+    world->spool = NULL;
+}
+
+void world_make(struct world *world, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct ft_event event = {.type = FT_EVENT_START,
+                                 .time_ns = now_ns,
+                                 .fields = FT_FIELD_FLOW,
+                                 .ct_id = ++world->n_made,
+                                 .start_ns = now_ns};
+        ft_pipeline_take(world->pipeline, &event);
+    }
+    ft_pipeline_tick(world->pipeline);
+}
+
+void world_work(struct world *world, int64_t ns)
+{
+    now_ns += ns;
+    ft_pipeline_tick(world->pipeline);
+    ft_spool_work(world->spool);
+}
+
+/* A number that comes again must be the same event; a new event counts once. */
+static void store_event(struct world *world, const struct ft_event *event)
+{
+    uint64_t seq = event->seq;
+    CHECK(seq > 0 && seq < WORLD_SEQ_MAX);
+    uint32_t id = event->type == FT_EVENT_LOSS ? LOSS_MARK : event->ct_id;
+    if (world->seen[seq] != 0) {
+        CHECK_INT(world->seen[seq], id);
+        return;
+    }
+    world->seen[seq] = id;
+    world->n_stored++;
+    if (event->type == FT_EVENT_LOSS) {
+        world->n_told += event->loss.count;
+        world->n_told_estimated += event->loss.estimated ? event->loss.count : 0;
+    } else {
+        CHECK(id <= world->n_made);
+        CHECK_INT(world->seen_event[id]++, 0);
+    }
+}
+
+static void store_block(struct world *world, const struct ft_block *block)
+{
+    struct ft_batch_reader *batch = NULL;
+    CHECK_OK(ft_batch_reader_open(block->data, block->size, &batch, NULL));
+    struct ft_event event;
+    uint64_t seq = block->info.first_seq;
+    while (ft_batch_reader_next(batch, &event)) {
+        CHECK_INT(event.seq, seq++);
+        store_event(world, &event);
+    }
+    ft_batch_reader_close(batch);
+    CHECK_INT(seq, block->info.first_seq + block->info.n_events);
+    world->durable_seq = seq - 1 > world->durable_seq ? seq - 1 : world->durable_seq;
+}
+
+void world_deliver(struct world *world, unsigned n, unsigned unacked)
+{
+    if (world->reader == NULL) {
+        return;
+    }
+    /* As after a new stream: from the first that is not acknowledged. */
+    ft_log_reader_seek(world->reader, ft_log_reader_confirmed(world->reader));
+    struct ft_block_info infos[64];
+    uint64_t positions[64];
+    unsigned n_read = 0;
+    struct ft_block block;
+    while (n_read < n && n_read < 64 && ft_log_reader_next(world->reader, true, &block) == FT_OK) {
+        store_block(world, &block);
+        infos[n_read] = block.info;
+        positions[n_read++] = block.position;
+        ft_block_release(&block);
+    }
+    for (unsigned i = 0; i + unacked < n_read; i++) {
+        world->progress.acked_seq = infos[i].first_seq + infos[i].n_events - 1;
+        world->progress.done_events += infos[i].n_events;
+        uint8_t note[FT_PROGRESS_SIZE];
+        ft_progress_encode(&world->progress, note);
+        ft_err_ignore(ft_log_reader_confirm_noted(world->reader, positions[i], note, sizeof note),
+                      "a later one says it again");
+        ft_pipeline_acked(world->pipeline, world->progress.acked_seq);
+    }
+}
+
+void world_drain(struct world *world)
+{
+    for (unsigned i = 0; i < 2000; i++) {
+        world_work(world, 2 * FT_NS_PER_S);
+        uint64_t before = world->n_stored;
+        world_deliver(world, 64, 0);
+        struct ft_pipeline_account account;
+        ft_pipeline_get_account(world->pipeline, &account);
+        if (account.kept == world->progress.done_events && ft_spool_is_drained(world->spool) &&
+            world->n_stored == before && world->n_told == account.lost) {
+            return;
+        }
+    }
+    struct ft_pipeline_account account;
+    ft_pipeline_get_account(world->pipeline, &account);
+    ft_test_fail(__FILE__, __LINE__, "not drained: kept %llu done %llu told %llu lost %llu",
+                 (unsigned long long)account.kept, (unsigned long long)world->progress.done_events,
+                 (unsigned long long)world->n_told, (unsigned long long)account.lost);
+}
+
+void world_check_account(struct world *world)
+{
+    struct ft_pipeline_account account;
+    ft_pipeline_get_account(world->pipeline, &account);
+    CHECK_INT(account.observed, account.kept + account.lost + account.merged);
+    CHECK(account.kept >= world->progress.done_events);
+}
+
+void world_check_end(struct world *world)
+{
+    world_check_account(world);
+    struct ft_pipeline_account account;
+    ft_pipeline_get_account(world->pipeline, &account);
+    CHECK_INT(account.kept, world->progress.done_events);
+    CHECK_INT(account.kept, world->n_stored);
+    CHECK_INT(account.lost, world->n_told);
+}
