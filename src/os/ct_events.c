@@ -139,7 +139,12 @@ ft_err ft_ct_events_set_groups(struct ft_ct_events *events, unsigned groups)
 
 ft_err ft_ct_events_set_reliable(struct ft_ct_events *events, bool reliable)
 {
-    return set_option(events->fd, NETLINK_BROADCAST_ERROR, reliable ? 1 : 0);
+    return ft_ct_socket_set_reliable(events->fd, reliable);
+}
+
+ft_err ft_ct_socket_set_reliable(int fd, bool reliable)
+{
+    return set_option(fd, NETLINK_BROADCAST_ERROR, reliable ? 1 : 0);
 }
 
 /*

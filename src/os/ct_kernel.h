@@ -107,6 +107,10 @@ FT_DEFINE_CLEANUP(struct ft_ct_kernel, ft_ct_kernel_destroy);
 /* ops->n_foreign, 0 where there is none. */
 uint64_t ft_ct_kernel_n_foreign(const struct ft_ct_kernel *kernel);
 
+/* NETLINK_BROADCAST_ERROR of an event socket that is held for somebody else.  The system's error.
+ */
+FT_MUST_USE ft_err ft_ct_socket_set_reliable(int fd, bool reliable);
+
 /* "nf_conntrack_acct": the file below /proc/sys/net/netfilter. */
 const char *ft_ct_switch_name(enum ft_ct_switch which);
 
