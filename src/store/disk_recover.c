@@ -262,7 +262,7 @@ static int by_number(const void *a, const void *b)
  * A position that a reader may ever have seen is not used again, not even when its block is
  * damaged: sinks tell repeats by positions.
  */
-static void use_up_positions(struct recovery *recovery, const struct ft_store_candidate *candidate)
+static void use_up_positions(struct recovery *recovery, struct ft_store_candidate *candidate)
 {
     uint64_t position = candidate->blocks.last;
     size_t n = candidate->damages != NULL ? candidate->damages->n : 0;
@@ -274,6 +274,7 @@ static void use_up_positions(struct recovery *recovery, const struct ft_store_ca
         }
         position = last > position ? last : position;
     }
+    candidate->used = position;
     if (position > recovery->position_max) {
         recovery->position_max = position;
     }
@@ -566,39 +567,57 @@ static ft_err add_pending(struct recovery *recovery)
     return err;
 }
 
+static bool holds_nothing(const struct ft_store_candidate *candidate, uint64_t split)
+{
+    if (!ft_store_candidate_usable(candidate)) {
+        return candidate->header_known ||
+               candidate->size < FT_STORE_SEGMENT_HEADER_SIZE + FT_STORE_BLOCK_HEADER_SIZE;
+    }
+    return candidate->blocks.first >= candidate->limit || candidate->blocks.first >= split;
+}
+
+/* What was reserved for a file that was being written. */
+static void give_back(struct ft_store_disk_log *disk, const struct ft_store_candidate *candidate)
+{
+    const struct ft_disk_ops *ops = disk->disk->ops;
+    char name[FT_DISK_NAME_SIZE];
+    ft_store_segment_name(candidate->number, name);
+    struct ft_disk_file *file;
+    if (ops->open(disk->disk, name, false, &file) == FT_OK) {
+        ft_err_ignore(ops->truncate(file, candidate->size), "only space is lost");
+        ops->close(file);
+    }
+}
+
 /*
- * Removes what holds nothing that is not elsewhere, and gives back what was reserved for files
- * that were being written.  What could not be read is left for a better day.
+ * Removes what holds nothing that is not elsewhere.  What could not be read is left for a better
+ * day, and of the files without a block the newest that shows that positions were used up: were it
+ * gone, the next start would give them again.
  */
 static void clean_up(struct recovery *recovery, uint64_t split)
 {
     struct ft_store_disk_log *disk = recovery->disk;
-    const struct ft_disk_ops *ops = disk->disk->ops;
     char name[FT_DISK_NAME_SIZE];
     for (size_t i = 0; i < recovery->n_leftovers; i++) {
         ft_store_new_name(recovery->leftovers[i], name);
-        ft_err_ignore(ops->remove(disk->disk, name), "the next start tries again");
+        ft_err_ignore(disk->disk->ops->remove(disk->disk, name), "the next start tries again");
     }
-    for (size_t i = 0; i < recovery->n; i++) {
+    ft_mutex_lock(&disk->base.lock);
+    uint64_t shown = disk->base.n_segments > 0 ? disk->base.last : 0;
+    ft_mutex_unlock(&disk->base.lock);
+    for (size_t i = recovery->n; i-- > 0;) {
         const struct ft_store_candidate *candidate = &recovery->candidates[i];
         if (candidate->foreign || candidate->io_error) {
             continue;
         }
-        uint64_t least = FT_STORE_SEGMENT_HEADER_SIZE + FT_STORE_BLOCK_HEADER_SIZE;
-        bool empty = !ft_store_candidate_usable(candidate) &&
-                     (candidate->header_known || candidate->size < least);
-        bool superseded =
-            ft_store_candidate_usable(candidate) &&
-            (candidate->blocks.first >= candidate->limit || candidate->blocks.first >= split);
-        if (empty || superseded) {
-            ft_store_disk_remove_segment(disk, candidate->number);
-        } else if (ft_store_candidate_usable(candidate) && !candidate->sealed) {
-            ft_store_segment_name(candidate->number, name);
-            struct ft_disk_file *file;
-            if (ops->open(disk->disk, name, false, &file) == FT_OK) {
-                ft_err_ignore(ops->truncate(file, candidate->size), "only space is lost");
-                ops->close(file);
+        if (!holds_nothing(candidate, split)) {
+            if (ft_store_candidate_usable(candidate) && !candidate->sealed) {
+                give_back(disk, candidate);
             }
+        } else if (!ft_store_candidate_usable(candidate) && candidate->used > shown) {
+            shown = candidate->used;
+        } else {
+            ft_store_disk_remove_segment(disk, candidate->number);
         }
     }
 }

@@ -44,6 +44,7 @@ struct ft_store_candidate {
     /* Its whole blocks; n_blocks 0: none. */
     struct ft_log_segment blocks;
     struct ft_store_damages *damages; /* NULL: none. */
+    uint64_t used;  /* The highest position that was in it, damaged or not, or before it. */
     uint64_t limit; /* Set by recovery: blocks from here on are newer elsewhere. */
 };
 
