@@ -43,7 +43,20 @@ static double read_log_bytes(void *ctx)
 {
     struct ft_log_stats stats;
     ft_log_stats(ctx, &stats);
-    return (double)stats.bytes;
+    return (double)(stats.bytes - stats.kept_bytes);
+}
+
+static double read_kept_bytes(void *ctx)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(ctx, &stats);
+    return (double)stats.kept_bytes;
+}
+
+static double read_verified(void *ctx)
+{
+    const struct ft_exporter_stats *stats = ctx;
+    return stats->proof == FT_PROOF_VERIFIED ? 1 : 0;
 }
 
 static double read_oldest(void *ctx)
@@ -151,8 +164,11 @@ static ft_err add_pipeline(struct ft_agent *agent)
          agent, true},
         {"flowtrail_agent_account_balanced", "1 while observed = acknowledged + retained + lost.",
          NULL, NULL, read_balanced, agent, true},
-        {"flowtrail_agent_log_bytes", "Memory of the log.", NULL, NULL, read_log_bytes, agent->log,
-         true},
+        {"flowtrail_agent_log_bytes", "Of events that are not acknowledged.", NULL, NULL,
+         read_log_bytes, agent->log, true},
+        {"flowtrail_agent_log_held_bytes",
+         "Of acknowledged events that stay for a collector that loses its store.", NULL, NULL,
+         read_kept_bytes, agent->log, true},
         {"flowtrail_agent_log_oldest_timestamp_seconds",
          "When the oldest retained block was sealed; 0: none.", NULL, NULL, read_oldest, agent->log,
          true},
@@ -209,6 +225,23 @@ static ft_err add_exporter(struct ft_agent *agent)
          NULL, NULL, ft_metric_read_ns, &e->last_ack_real_ns, true},
         {"flowtrail_agent_acks_refused_total", "Acknowledgements of what was never sent.", NULL,
          NULL, ft_metric_read_u64, &e->bad_acks, false},
+        {"flowtrail_agent_receipts_refused_total",
+         "Receipts that the collector's key has not signed.", NULL, NULL, ft_metric_read_u64,
+         &e->bad_receipts, false},
+        {"flowtrail_agent_receipt_keys_refused_total",
+         "Collectors without a receipt key, or with another than the trusted one.", NULL, NULL,
+         ft_metric_read_u64, &e->refused_keys, false},
+        {"flowtrail_agent_delivery_verified",
+         "1 while the collector's acknowledgements carry receipts that are checked.", NULL, NULL,
+         read_verified, e, true},
+        {"flowtrail_agent_events_unverified_total", "Events acknowledged without a receipt.", NULL,
+         NULL, ft_metric_read_u64, &e->unverified_events, false},
+        {"flowtrail_agent_collector_set_backs_total",
+         "Times that the collector had less than it had acknowledged.", NULL, NULL,
+         ft_metric_read_u64, &e->gone_back, false},
+        {"flowtrail_agent_events_back_total",
+         "Events that were acknowledged, lost by the collector, and sent again.", NULL, NULL,
+         ft_metric_read_u64, &e->back_events, false},
     };
     FT_TRY(ft_metrics_add_rows(agent->metrics, series, N_OF(series)));
     for (int reason = 0; reason < FT_LINK_REASON_N; reason++) {

@@ -24,6 +24,7 @@ struct ft_delivery {
     /* The delivery's thread. */
     struct ft_rpc_target target;
     enum ft_link_state logged_state;
+    struct ft_binding binding; /* What is known of the collector. */
     /* Any thread. */
     _Atomic bool stopping;
     _Atomic int64_t stop_deadline_ns;
@@ -31,6 +32,8 @@ struct ft_delivery {
     struct ft_stream *stream FT_GUARDED;      /* Only its wake() is for other threads. */
     struct ft_stream *next_stream FT_GUARDED; /* From a reload, to be taken over. */
     struct ft_rpc_target next_target FT_GUARDED;
+    enum ft_trust_policy next_receipts FT_GUARDED;
+    struct ft_receipt_keys next_receipt_keys FT_GUARDED;
     char token_file[512] FT_GUARDED;
     struct ft_token token FT_GUARDED; /* The last good one. */
 };
@@ -40,6 +43,7 @@ static ft_err make_stream(struct ft_delivery *delivery, const struct ft_agent_op
                           struct ft_diag *reterr_diag);
 static ft_err give_token(void *ctx, char *buf, size_t buf_size);
 static void learn_peers(struct ft_delivery *delivery);
+static struct ft_binding binding_of(const struct ft_spool_binding *from);
 static void run(void *ctx);
 static void take_over_stream(struct ft_delivery *delivery);
 static uint64_t host_next_seq(void *ctx);
@@ -50,6 +54,9 @@ static void host_on_damaged(void *ctx, uint64_t first_seq, uint64_t last_seq, co
 static void host_on_sent(void *ctx, uint64_t n_events);
 static ft_err host_on_bound(void *ctx, const struct ft_uuid *collector_id);
 static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, struct ft_uuid *ret_instance_id);
+static void host_on_trusted(void *ctx, const struct ft_binding *binding);
+static void host_on_gone_back(void *ctx, uint64_t durable_seq);
+static void host_on_gone(void *ctx, const struct ft_loss *loss);
 static void host_on_state(void *ctx, enum ft_link_state state, const char *text);
 
 ft_err ft_delivery_create(const struct ft_delivery_options *options,
@@ -97,6 +104,12 @@ ft_err ft_delivery_create(const struct ft_delivery_options *options,
         (void)snprintf(exporter.agent_version, sizeof exporter.agent_version, "%s", FT_VERSION);
         (void)snprintf(exporter.kernel_release, sizeof exporter.kernel_release, "%s",
                        options->kernel_release);
+        exporter.host.on_trusted = host_on_trusted;
+        exporter.host.on_gone_back = host_on_gone_back;
+        exporter.host.on_gone = host_on_gone;
+        exporter.receipts = (enum ft_trust_policy)config->collector.receipts;
+        FT_TRY(ft_receipt_keys_load(config->collector.receipt_key, &exporter.receipt_keys,
+                                    reterr_diag));
         if (options->spool != NULL) {
             struct ft_spool_identity identity;
             ft_spool_get_identity(options->spool, &identity);
@@ -105,6 +118,8 @@ ft_err ft_delivery_create(const struct ft_delivery_options *options,
                 ft_spool_window(config->collector.window_bytes, config->spool.bytes_max);
             exporter.bound = identity.binding.bound;
             exporter.collector_id = identity.binding.collector_id;
+            exporter.binding = binding_of(&identity.binding);
+            delivery->binding = exporter.binding;
             exporter.base_seq = identity.base_seq;
             exporter.known_seq = identity.known_seq;
         }
@@ -135,8 +150,12 @@ ft_err ft_delivery_reload(struct ft_delivery *delivery, const struct ft_agent_op
     }
     struct ft_stream *stream = NULL;
     struct ft_rpc_target target;
+    struct ft_receipt_keys keys;
+    FT_TRY(ft_receipt_keys_load(config->collector.receipt_key, &keys, reterr_diag));
     FT_TRY(make_stream(delivery, config, &stream, &target, reterr_diag));
     ft_mutex_lock(&delivery->lock);
+    delivery->next_receipts = (enum ft_trust_policy)config->collector.receipts;
+    delivery->next_receipt_keys = keys;
     struct ft_stream *older = delivery->next_stream;
     delivery->next_stream = stream;
     delivery->next_target = target;
@@ -198,6 +217,18 @@ void ft_delivery_last_text(struct ft_delivery *delivery, char *buf, size_t size)
     if (delivery->exporter != NULL) {
         ft_exporter_last_text(delivery->exporter, buf, size);
     }
+}
+
+/* What was kept of the collector. */
+static struct ft_binding binding_of(const struct ft_spool_binding *from)
+{
+    struct ft_binding binding = {.has_collector = from->bound,
+                                 .collector_id = from->collector_id,
+                                 .has_key = from->has_receipt_key,
+                                 .has_epoch = from->has_store_epoch,
+                                 .store_epoch = from->store_epoch};
+    memcpy(binding.key, from->receipt_key, sizeof binding.key);
+    return binding;
 }
 
 /* "" becomes NULL: not set. */
@@ -333,6 +364,8 @@ static void take_over_stream(struct ft_delivery *delivery)
     struct ft_stream *stream = delivery->next_stream;
     struct ft_stream *older = NULL;
     delivery->next_stream = NULL;
+    enum ft_trust_policy receipts = delivery->next_receipts;
+    struct ft_receipt_keys keys = delivery->next_receipt_keys;
     if (stream != NULL) {
         older = delivery->stream;
         delivery->stream = stream;
@@ -340,6 +373,7 @@ static void take_over_stream(struct ft_delivery *delivery)
     }
     ft_mutex_unlock(&delivery->lock);
     if (stream != NULL) {
+        ft_exporter_set_receipts(delivery->exporter, receipts, &keys);
         ft_exporter_use_stream(delivery->exporter, stream);
         older->ops->destroy(older);
     }
@@ -420,6 +454,56 @@ static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, struct ft_uuid 
            "back to an earlier state, and all behind event %llu goes out as instance %s",
            (unsigned long long)base_seq, id);
     return FT_OK;
+}
+
+/* The key that was not configured is kept, and what it is of; both are news. */
+static void host_on_trusted(void *ctx, const struct ft_binding *binding)
+{
+    struct ft_delivery *delivery = ctx;
+    struct ft_binding *before = &delivery->binding;
+    if (binding->has_key &&
+        (!before->has_key || memcmp(before->key, binding->key, sizeof binding->key) != 0)) {
+        char key[FT_RECEIPT_KEY_TEXT_SIZE];
+        ft_receipt_key_format(binding->key, key);
+        ft_log(FT_LOG_INFO, "agent", "the collector signs receipts with %s", key);
+    }
+    if (before->has_epoch && !ft_uuid_equal(&before->store_epoch, &binding->store_epoch)) {
+        ft_log(FT_LOG_WARN, "agent",
+               "the collector's store is another, was set back or has lost events");
+    }
+    *before = *binding;
+    struct ft_spool *spool = delivery->options.spool;
+    if (spool != NULL) {
+        struct ft_spool_identity identity;
+        ft_spool_get_identity(spool, &identity);
+        identity.binding.has_receipt_key = binding->has_key;
+        memcpy(identity.binding.receipt_key, binding->key, sizeof binding->key);
+        identity.binding.has_store_epoch = binding->has_epoch;
+        identity.binding.store_epoch = binding->store_epoch;
+        ft_err_ignore(ft_spool_bind(spool, &identity.binding), "the next welcome shows it again");
+    }
+}
+
+static void host_on_gone_back(void *ctx, uint64_t durable_seq)
+{
+    struct ft_delivery *delivery = ctx;
+    ft_log(FT_LOG_ERROR, "agent",
+           "the collector has lost what it had acknowledged behind event %llu, sending again what "
+           "is still here",
+           (unsigned long long)durable_seq);
+    ft_tally_gone_back(ft_pipeline_tally(delivery->options.pipeline), durable_seq);
+}
+
+static void host_on_gone(void *ctx, const struct ft_loss *loss)
+{
+    struct ft_delivery *delivery = ctx;
+    ft_log(FT_LOG_ERROR, "agent",
+           "events %llu to %llu are lost at the collector and not here any more, counted as lost",
+           (unsigned long long)loss->first_seq, (unsigned long long)loss->last_seq);
+    struct ft_loss told = *loss;
+    told.begin_ns = ft_clock_real_ns(delivery->options.clock);
+    told.end_ns = told.begin_ns;
+    ft_tally_reject(ft_pipeline_tally(delivery->options.pipeline), &told);
 }
 
 /* One line when the collector is there, one when it is not: not one for each try. */

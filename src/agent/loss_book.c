@@ -59,11 +59,33 @@ void ft_loss_book_dropped(struct ft_loss_book *book, uint64_t first_seq, uint64_
     }
 }
 
-void ft_loss_book_acked(struct ft_loss_book *book, uint64_t seq)
+void ft_loss_book_acked(struct ft_loss_book *book, uint64_t seq, struct ft_loss_history *history)
 {
     while (book->n_told > 0 && book->told[0].seq <= seq) {
+        if (history->n == FT_LOSS_BOOK_TOLD_MAX) {
+            history->n--;
+            memmove(history->told, history->told + 1, history->n * sizeof history->told[0]);
+        }
+        history->told[history->n++] = book->told[0];
         remove_told(book, 0);
     }
+}
+
+bool ft_loss_book_gone_back(struct ft_loss_book *book, uint64_t seq,
+                            struct ft_loss_history *history)
+{
+    size_t first = history->n;
+    while (first > 0 && history->told[first - 1].seq > seq) {
+        first--;
+    }
+    size_t n = history->n - first;
+    size_t n_back = FT_LOSS_BOOK_TOLD_MAX - book->n_told;
+    n_back = n < n_back ? n : n_back;
+    memmove(book->told + n_back, book->told, book->n_told * sizeof book->told[0]);
+    memcpy(book->told, history->told + history->n - n_back, n_back * sizeof book->told[0]);
+    book->n_told += n_back;
+    history->n = first;
+    return n > 0;
 }
 
 /* Losses without numbers add up; holes add up where they touch. */

@@ -49,7 +49,20 @@ void ft_loss_book_told(struct ft_loss_book *book, uint64_t seq, const struct ft_
 /* Events first..last were dropped: what LOSS events among them told is to be told again. */
 void ft_loss_book_dropped(struct ft_loss_book *book, uint64_t first_seq, uint64_t last_seq);
 
-/* Everything up to 'seq' is with the collector. */
-void ft_loss_book_acked(struct ft_loss_book *book, uint64_t seq);
+/* The LOSS events that reached the collector last: it may lose them again.  In no record. */
+struct ft_loss_history {
+    size_t n;
+    struct ft_loss_told told[FT_LOSS_BOOK_TOLD_MAX];
+};
+
+/* Everything up to 'seq' is with the collector; 'history' remembers what that was. */
+void ft_loss_book_acked(struct ft_loss_book *book, uint64_t seq, struct ft_loss_history *history);
+
+/*
+ * The collector has nothing behind 'seq' any more: LOSS events there are told and not with it.  As
+ * many of the newest as there is room for; false when there were none.
+ */
+bool ft_loss_book_gone_back(struct ft_loss_book *book, uint64_t seq,
+                            struct ft_loss_history *history);
 
 #endif

@@ -26,6 +26,8 @@ static void settle_options(void *options, ft_option_tell_fn *tell, void *ctx);
 static const char *const mode_names[] = {"adaptive", "full", "destroy-only", NULL};
 static const char *const sync_names[] = {"interval", "batch", NULL};
 static const char *const action_names[] = {"keep", "drop", NULL};
+/* The order of enum ft_trust_policy. */
+static const char *const receipt_names[] = {"off", "accept", "require", NULL};
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL};
 static const char *const form_names[] = {"auto", "tty", "journal", "json", NULL};
 
@@ -77,6 +79,24 @@ static const struct ft_option options[] = {
                   .max = 255, .flags = FT_OPTION_ADVANCED),
     FT_OPT_BOOL(O, collector.plaintext, "collector.plaintext", "false",
                 "Allow http://: the token and all events travel unencrypted."),
+    FT_OPT_ENUM(O, collector.receipts, "collector.receipts", "require", receipt_names,
+                "What is asked of the collector's acknowledgements. require: a receipt that its "
+                "key has signed, else no event is freed, nor given to a collector without a key. "
+                "accept: the same of a collector that has ever offered a key; others are believed, "
+                "and shown as unverified. off: receipts are not looked at."),
+    FT_OPT_STRING(
+        O, collector.receipt_key, "collector.receipt_key", NULL,
+        "The collector's public key (\"ed25519:\" and 64 hexadecimal digits), or the path "
+        "of a file with up to four of them, one a line; its log and its file "
+        "receipt-key.pub show it. Empty: the first key that it offers is kept.",
+        .max = 511, .value_name = "KEY|FILE"),
+    FT_OPT_SIZE(O, collector.hold_bytes, "collector.hold_bytes", "16MiB", 0, MIB(65536),
+                "Part of log.bytes_max that acknowledged events may go on using, to be sent again "
+                "if the collector loses its store. They give way to new ones.",
+                .flags = FT_OPTION_RESTART),
+    FT_OPT_DURATION(O, collector.hold_time, "collector.hold_time", "1d", 0, FT_NS_PER_S * 8640000,
+                    "For how long they do so at most. 0: as long as there is room.",
+                    .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
     FT_OPT_SIZE(O, collector.window_bytes, "collector.window_bytes", "4MiB", KIB(64), MIB(256),
                 "Sent and not acknowledged at most; no more than log.bytes_max.",
                 .flags = FT_OPTION_ADVANCED),
@@ -171,6 +191,10 @@ static const struct ft_option options[] = {
                   "While less than this share of the file system is free the spool does not grow: "
                   "the oldest events make room for new ones.",
                   .check = check_ratio, .flags = FT_OPTION_RESTART, .value_name = "SHARE"),
+    FT_OPT_SIZE(O, spool.hold_bytes, "spool.hold_bytes", "256MiB", 0, MIB(16 << 20),
+                "Part of it that acknowledged events may go on using, as collector.hold_bytes in "
+                "memory. They give way to new ones.",
+                .flags = FT_OPTION_RESTART),
     FT_OPT_ENUM(O, spool.sync, "spool.sync", "interval", sync_names,
                 "When events are made durable, and may be sent: at intervals, or with each block. "
                 "A crash of the agent loses nothing either way; a power cut loses what was not.",

@@ -39,6 +39,10 @@ struct ft_agent_options {
         int64_t backoff_max;
         int64_t connect_timeout;
         int64_t ack_timeout;
+        int receipts; /* enum ft_trust_policy */
+        char *receipt_key;
+        uint64_t hold_bytes;
+        int64_t hold_time;
     } collector;
     struct {
         int mode; /* enum ft_capture_mode */
@@ -70,6 +74,7 @@ struct ft_agent_options {
         char *free_ratio_min;
         int sync; /* enum ft_spool_sync */
         int64_t sync_interval;
+        uint64_t hold_bytes;
     } spool;
     struct {
         char *socket;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/report.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,6 +79,8 @@ void ft_agent_write_status(struct ft_agent *agent, struct ft_json_writer *writer
     if (exporter != NULL) {
         ft_json_key_str(writer, "state",
                         ft_link_state_name((enum ft_link_state)exporter->link_state));
+        ft_json_key_str(writer, "proof",
+                        ft_trust_proof_name((enum ft_delivery_proof)exporter->proof));
         write_time(writer, "last_ack", exporter->last_ack_real_ns);
         ft_json_key_double(writer, "clock_skew_seconds",
                            (double)exporter->clock_skew_ns / (double)FT_NS_PER_S);
@@ -87,8 +90,8 @@ void ft_agent_write_status(struct ft_agent *agent, struct ft_json_writer *writer
 }
 
 /*
- * Pipeline and exporter count on their own; what the exporter is done with is read around the
- * pipeline's numbers, and read again when it moved, so that all belong together.
+ * Pipeline and exporter count on their own; the pipeline's numbers are read between two looks at
+ * the exporter's, and again when those moved, so that all belong together.
  */
 static void fill_account(struct ft_agent *agent, struct ft_msg_status *status)
 {
@@ -97,13 +100,14 @@ static void fill_account(struct ft_agent *agent, struct ft_msg_status *status)
     uint64_t done = 0;
     uint64_t acked = 0;
     for (;;) {
-        uint64_t before = exporter != NULL ? exporter->done_events : 0;
+        uint64_t before = exporter != NULL ? exporter->account_version : 0;
         ft_pipeline_get_account(agent->pipeline, &account);
         acked = exporter != NULL ? exporter->acked_events : 0;
         done = exporter != NULL ? exporter->done_events : 0;
-        if (before == done) {
+        if (before % 2 == 0 && (exporter == NULL || exporter->account_version == before)) {
             break;
         }
+        (void)sched_yield();
     }
     status->observed_events = account.observed;
     status->acknowledged_events = acked;
@@ -111,7 +115,7 @@ static void fill_account(struct ft_agent *agent, struct ft_msg_status *status)
     memcpy(status->lost, account.lost_by_cause, sizeof status->lost);
     struct ft_log_stats log;
     ft_log_stats(agent->log, &log);
-    status->retained_bytes = log.bytes;
+    status->retained_bytes = log.bytes - log.kept_bytes;
 }
 
 static void add_log(struct ft_agent *agent, struct ft_msg_status *status)
@@ -121,10 +125,11 @@ static void add_log(struct ft_agent *agent, struct ft_msg_status *status)
     ft_log_stats(agent->log, &log);
     uint64_t lost = status->lost[FT_LOSS_LOG_FULL];
     component->health = lost > 0 ? FT_HEALTH_DEGRADED : FT_HEALTH_OK;
-    (void)snprintf(
-        component->text, sizeof component->text, "%llu events retained, %llu of %llu KiB",
-        (unsigned long long)status->retained_events, (unsigned long long)(log.bytes >> 10),
-        (unsigned long long)(log.bytes_max >> 10));
+    (void)snprintf(component->text, sizeof component->text,
+                   "%llu events retained, %llu of %llu KiB",
+                   (unsigned long long)status->retained_events,
+                   (unsigned long long)((log.bytes - log.kept_bytes) >> 10),
+                   (unsigned long long)(log.bytes_max >> 10));
     if (lost > 0) {
         size_t at = strlen(component->text);
         (void)snprintf(component->text + at, sizeof component->text - at,
@@ -147,9 +152,17 @@ static void add_stream(struct ft_agent *agent, struct ft_msg_status *status)
     if (state == FT_LINK_ACTIVE) {
         component->health = FT_HEALTH_OK;
         (void)snprintf(component->text, sizeof component->text,
-                       "%s, %llu events acknowledged, %llu bytes under way",
+                       "%s, %llu events acknowledged, %llu bytes under way%s",
                        agent->options->collector.url, (unsigned long long)exporter->acked_events,
-                       (unsigned long long)exporter->unacked_bytes);
+                       (unsigned long long)exporter->unacked_bytes,
+                       exporter->proof == FT_PROOF_UNVERIFIED ? ", unverified delivery" : "");
+        if (exporter->gone_events > 0) {
+            size_t at = strlen(component->text);
+            component->health = FT_HEALTH_DEGRADED;
+            (void)snprintf(component->text + at, sizeof component->text - at,
+                           "; the collector has lost %llu events",
+                           (unsigned long long)exporter->gone_events);
+        }
         return;
     }
     char text[256];

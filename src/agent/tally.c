@@ -15,6 +15,7 @@ struct ft_tally {
     struct ft_tally_record record FT_GUARDED; /* But for the live numbers. */
     uint64_t dropped FT_GUARDED;
     uint64_t version FT_GUARDED;
+    struct ft_loss_history history FT_GUARDED;
 };
 
 static void raise(_Atomic uint64_t *value, uint64_t least);
@@ -171,8 +172,17 @@ void ft_tally_acked(struct ft_tally *tally, uint64_t seq)
 {
     ft_mutex_lock(&tally->lock);
     size_t n_told = tally->record.book.n_told;
-    ft_loss_book_acked(&tally->record.book, seq);
+    ft_loss_book_acked(&tally->record.book, seq, &tally->history);
     if (n_told != tally->record.book.n_told) {
+        changed_locked(tally);
+    }
+    ft_mutex_unlock(&tally->lock);
+}
+
+void ft_tally_gone_back(struct ft_tally *tally, uint64_t seq)
+{
+    ft_mutex_lock(&tally->lock);
+    if (ft_loss_book_gone_back(&tally->record.book, seq, &tally->history)) {
         changed_locked(tally);
     }
     ft_mutex_unlock(&tally->lock);

@@ -92,6 +92,8 @@ void ft_tally_lose_numbered(struct ft_tally *tally, const struct ft_loss *loss);
 bool ft_tally_tell(struct ft_tally *tally, uint64_t seq, struct ft_loss *ret_loss);
 /* Everything up to 'seq' is with the collector. */
 void ft_tally_acked(struct ft_tally *tally, uint64_t seq);
+/* Nothing behind 'seq' is with it any more; what is lost by that follows through reject(). */
+void ft_tally_gone_back(struct ft_tally *tally, uint64_t seq);
 
 struct ft_tally_sums {
     uint64_t numbered;

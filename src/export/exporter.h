@@ -120,6 +120,8 @@ struct ft_exporter_stats {
     _Atomic uint64_t rejected_events;
     /* Blocks that are done with, whatever became of them: the rest is retained. */
     _Atomic uint64_t done_events;
+    /* Odd while numbers of the account change, here and at whoever is told of losses. */
+    _Atomic uint64_t account_version;
     _Atomic uint64_t unacked_bytes;
     _Atomic uint64_t window_bytes;
     _Atomic int64_t last_ack_real_ns;   /* 0: never. */

@@ -39,8 +39,12 @@ ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
     do {
         FT_TRY(find_kept(exporter, from_seq, &kept));
         progress = plan(exporter, from_seq, &kept);
-        /* What is kept gives way to new events at any time: then there is less to be found. */
+        /* From here the log may drop these blocks, and count them, before it is counted here. */
+        exporter->stats.account_version++;
         err = take_back(exporter, &progress, &kept);
+        if (err == FT_E_NOT_FOUND) {
+            exporter->stats.account_version++; /* What is kept gave way to new events meanwhile. */
+        }
     } while (err == FT_E_NOT_FOUND);
     exporter->stats.gone_back++;
     exporter->stats.back_events += kept.n_events;
@@ -55,6 +59,7 @@ ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
     exporter->acked_seq = progress.acked_seq;
     exporter->gone = (struct ft_hole){progress.gone_first, progress.gone_last};
     ft_exporter_publish_progress(exporter, &progress);
+    exporter->stats.account_version++;
     return FT_OK;
 }
 

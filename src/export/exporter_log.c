@@ -136,6 +136,7 @@ static void finish(struct ft_exporter *exporter, const struct ft_msg_range *reje
     ft_err_ignore(
         ft_log_reader_confirm_noted(exporter->reader, first.block.position, note, sizeof note),
         "a position that is not kept is confirmed again by a later one");
+    exporter->stats.account_version++;
     if (is_lost) {
         tell_lost(exporter, whole, first.lost_cause == FT_LOSS_SPOOL_DAMAGED, first.lost_reason);
     }
@@ -145,6 +146,7 @@ static void finish(struct ft_exporter *exporter, const struct ft_msg_range *reje
         }
     }
     ft_exporter_publish_progress(exporter, &progress);
+    exporter->stats.account_version++;
     host->on_acked(host->ctx, whole.first_seq, whole.last_seq, info->time_ns);
 }
 

@@ -80,6 +80,12 @@ enum ft_trust_verdict ft_trust_ack(struct ft_trust *trust, const struct ft_msg_a
     return FT_TRUST_GOOD;
 }
 
+const char *ft_trust_proof_name(enum ft_delivery_proof proof)
+{
+    static const char *const names[] = {"none", "verified", "unverified"};
+    return names[proof];
+}
+
 const char *ft_trust_text(enum ft_trust_verdict verdict)
 {
     switch (verdict) {

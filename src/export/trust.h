@@ -90,6 +90,9 @@ enum ft_trust_verdict ft_trust_welcome(struct ft_trust *trust, const struct ft_m
 /* Checks an acknowledgement of the stream; one signature check at most. */
 enum ft_trust_verdict ft_trust_ack(struct ft_trust *trust, const struct ft_msg_ack *ack);
 
+/* "none", "verified", "unverified". */
+const char *ft_trust_proof_name(enum ft_delivery_proof proof);
+
 /* For people. */
 const char *ft_trust_text(enum ft_trust_verdict verdict);
 

@@ -54,15 +54,61 @@ TEST(an_acknowledged_loss_is_forgotten)
 {
     struct ft_loss_book book;
     ft_loss_book_init(&book);
+    struct ft_loss_history history = {0};
     struct ft_loss first = hole(1, 10);
     ft_loss_book_told(&book, 15, &first);
-    ft_loss_book_acked(&book, 14);
+    ft_loss_book_acked(&book, 14, &history);
     CHECK_INT(book.n_told, 1);
-    ft_loss_book_acked(&book, 15);
+    ft_loss_book_acked(&book, 15, &history);
     CHECK_INT(book.n_told, 0);
     ft_loss_book_dropped(&book, 1, 100);
     struct ft_loss loss;
     CHECK(!ft_loss_book_take(&book, &loss));
+}
+
+TEST(a_collector_that_loses_them_is_told_again)
+{
+    struct ft_loss_book book;
+    ft_loss_book_init(&book);
+    struct ft_loss_history history = {0};
+    for (uint64_t seq = 10; seq <= 40; seq += 10) {
+        struct ft_loss loss = hole(1000 + seq, 1000 + seq);
+        ft_loss_book_told(&book, seq, &loss);
+    }
+    ft_loss_book_acked(&book, 30, &history);
+    CHECK_INT(book.n_told, 1);
+    CHECK(!ft_loss_book_gone_back(&book, 30, &history));
+    CHECK(ft_loss_book_gone_back(&book, 10, &history));
+    CHECK_INT(book.n_told, 3);
+    CHECK_INT(book.told[0].seq, 20);
+    CHECK_INT(book.told[2].seq, 40);
+    ft_loss_book_dropped(&book, 11, 25); /* Number 20 is lost there and here. */
+    struct ft_loss loss;
+    CHECK(ft_loss_book_take(&book, &loss));
+    CHECK_INT(loss.first_seq, 1020);
+    CHECK(!ft_loss_book_take(&book, &loss));
+    ft_loss_book_acked(&book, 40, &history); /* The others came through again. */
+    CHECK_INT(book.n_told, 0);
+}
+
+TEST(the_history_of_told_losses_is_bounded)
+{
+    static struct ft_loss_book book;
+    static struct ft_loss_history history;
+    ft_loss_book_init(&book);
+    uint64_t n = 2 * FT_LOSS_BOOK_TOLD_MAX;
+    for (uint64_t seq = 1; seq <= n; seq++) {
+        struct ft_loss loss = hole(1000 + seq, 1000 + seq);
+        ft_loss_book_told(&book, seq, &loss);
+        ft_loss_book_acked(&book, seq, &history);
+    }
+    struct ft_loss loss = hole(1, 1);
+    ft_loss_book_told(&book, n + 1, &loss);
+    CHECK(ft_loss_book_gone_back(&book, 0, &history));
+    CHECK_INT(book.n_told, FT_LOSS_BOOK_TOLD_MAX);
+    CHECK_INT(book.told[FT_LOSS_BOOK_TOLD_MAX - 1].seq, n + 1);
+    CHECK_INT(book.told[FT_LOSS_BOOK_TOLD_MAX - 2].seq, n);
+    CHECK_INT(history.n, 0);
 }
 
 /* A log of bounded length without a collector: nothing is ever lost from the account. */
