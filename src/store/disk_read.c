@@ -39,8 +39,8 @@ static void each_in_tail(struct ft_store_disk_log *disk, const struct ft_log_seg
 static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, uint64_t limit,
                               struct ft_block *ret_block, struct place *ret_place)
     FT_REQUIRES(log->lock);
-static bool was_dropped_locked(const struct ft_log_reader *reader, const struct place *place)
-    FT_REQUIRES(reader->log->lock);
+static bool was_dropped_locked(const struct ft_log *log, const struct ft_log_reader *reader,
+                               const struct place *place) FT_REQUIRES(log->lock);
 static ft_err open_segment(struct ft_log_reader *reader, uint64_t number);
 static ft_err read_place(struct ft_log_reader *reader, const struct place *place,
                          struct found *ret_found);
@@ -85,7 +85,7 @@ ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
             return err;
         }
         ft_mutex_lock(&log->lock);
-        if (was_dropped_locked(reader, &place)) {
+        if (was_dropped_locked(log, reader, &place)) {
             /* It was told as lost: nobody may have it now. */
             ft_mutex_unlock(&log->lock);
             if (found.buf != NULL) {
@@ -242,9 +242,9 @@ static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, 
 }
 
 /* Whether the segment was dropped while it was read without the lock. */
-static bool was_dropped_locked(const struct ft_log_reader *reader, const struct place *place)
+static bool was_dropped_locked(const struct ft_log *log, const struct ft_log_reader *reader,
+                               const struct place *place)
 {
-    const struct ft_log *log = reader->log;
     if (!log->options.readers_hold || reader->cursor->is_volatile) {
         return false;
     }
