@@ -8,9 +8,10 @@
 static void commit_item(struct ft_ingest *ingest, struct ft_commit_item *item);
 static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item);
 static ft_err append(struct ft_ingest *ingest, const struct ft_commit_item *item);
-static ft_err note_rejection(struct ft_ingest_session *session, const struct ft_commit_item *item);
+static ft_err note_rejection(struct ft_ingest *ingest, const struct ft_commit_item *item);
 static void ask_for_ack(struct ft_ingest *ingest, struct ft_ingest_session *session);
 static void fail_session(struct ft_ingest_session *session, const char *text);
+static ft_err acknowledge(struct ft_ingest *ingest);
 static ft_err sync_log(struct ft_ingest *ingest);
 static ft_err send_acks(struct ft_ingest *ingest);
 static ft_err send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session);
@@ -32,11 +33,7 @@ ft_err ft_ingest_commit(struct ft_ingest *ingest, int64_t deadline_mono_ns)
         ft_ingest_session_unref(session);
         item = next;
     }
-    ft_ingest_keep_epoch(ingest);
-    if (ingest->unsynced) {
-        FT_TRY(sync_log(ingest));
-    }
-    return send_acks(ingest);
+    return acknowledge(ingest);
 }
 
 void ft_ingest_wake(struct ft_ingest *ingest) { ft_commit_queue_wake(&ingest->queue); }
@@ -59,6 +56,7 @@ struct placement {
     int64_t now_ns;
     uint64_t appended_seq; /* Before; only this thread moves it. */
     uint64_t last_seq;     /* 0: not behind what is there. */
+    uint64_t rejected_seq; /* 0: the batch is good. */
     uint64_t duplicate_events;
     uint64_t rejected_events;
     uint64_t missing_events;
@@ -84,6 +82,9 @@ static void write_position(void *ctx, struct ft_instance *instance)
     if (placement->last_seq != 0) {
         instance->appended_seq = placement->last_seq;
     }
+    if (placement->rejected_seq > instance->rejected_seq) {
+        instance->rejected_seq = placement->rejected_seq;
+    }
 }
 
 /* Gives the batch its place in the instance's sequence, and in the log. */
@@ -95,12 +96,16 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
                                   .received_events = item->n_events};
     FT_TRY(ft_instances_with(instances, key, read_position, &placement));
     uint64_t last_seq = item->first_seq + item->n_events - 1;
+    if (item->reject_reason != NULL) {
+        /* Also what was rejected before: who sends it again has not heard of it. */
+        placement.rejected_seq = last_seq;
+        FT_TRY(note_rejection(ingest, item));
+    }
     if (last_seq <= placement.appended_seq) {
         placement.duplicate_events = item->n_events;
     } else {
         if (item->reject_reason != NULL) {
             placement.rejected_events = item->n_events;
-            FT_TRY(note_rejection(item->session, item));
         } else {
             FT_TRY(append(ingest, item));
             uint64_t first_new = item->first_seq > placement.appended_seq
@@ -117,6 +122,9 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
     ingest->stats.duplicate_events += placement.duplicate_events;
     ingest->stats.rejected_events += placement.rejected_events;
     ingest->stats.missing_events += placement.missing_events;
+    if (last_seq > item->session->heard_seq) {
+        item->session->heard_seq = last_seq;
+    }
     return ft_instances_with(instances, key, write_position, &placement);
 }
 
@@ -133,12 +141,12 @@ static ft_err append(struct ft_ingest *ingest, const struct ft_commit_item *item
     return FT_OK;
 }
 
-static ft_err note_rejection(struct ft_ingest_session *session, const struct ft_commit_item *item)
+static ft_err note_rejection(struct ft_ingest *ingest, const struct ft_commit_item *item)
 {
-    struct ft_msg_ack *ack = &session->ack;
+    struct ft_msg_ack *ack = &item->session->ack;
     if (ack->n_rejected == FT_WIRE_REJECTED_MAX) {
-        /* One ack cannot tell of more: the rest comes again on a new session. */
-        return FT_E_FULL;
+        /* One ack cannot tell of more. */
+        FT_TRY(acknowledge(ingest));
     }
     struct ft_msg_range *range = &ack->rejected[ack->n_rejected++];
     range->first_seq = item->first_seq;
@@ -161,6 +169,16 @@ static void fail_session(struct ft_ingest_session *session, const char *text)
 {
     session->failed = true;
     session->ingest->options.peer_ops->close(session->peer, FT_INGEST_CLOSE_UNAVAILABLE, text);
+}
+
+/* Syncs what was appended, and acknowledges it. */
+static ft_err acknowledge(struct ft_ingest *ingest)
+{
+    ft_ingest_keep_epoch(ingest);
+    if (ingest->unsynced) {
+        FT_TRY(sync_log(ingest));
+    }
+    return send_acks(ingest);
 }
 
 static ft_err sync_log(struct ft_ingest *ingest)
@@ -201,6 +219,9 @@ static void make_durable(void *ctx, struct ft_instance *instance)
     session->ingest->stats.durable_events += instance->appended_seq - instance->durable_seq;
     instance->durable_seq = instance->appended_seq;
     session->ack.durable_seq = instance->durable_seq;
+    if (session->heard_seq < instance->durable_seq) {
+        session->ack.durable_seq = session->heard_seq;
+    }
 }
 
 static ft_err send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session)

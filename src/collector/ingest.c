@@ -166,6 +166,7 @@ struct hello_context {
     struct ft_ingest_session *session;
     const struct ft_msg_hello *hello;
     uint64_t durable_seq;
+    uint64_t resume_seq; /* What the agent need not send. */
 };
 
 static void take_hello(void *ctx, struct ft_instance *instance)
@@ -185,6 +186,13 @@ static void take_hello(void *ctx, struct ft_instance *instance)
     instance->last_heard_ns = now_ns;
     instance->clock_skew_ns = hello->time_ns != 0 ? hello->time_ns - now_ns : 0;
     context->durable_seq = instance->durable_seq;
+    context->resume_seq = instance->durable_seq;
+    /* Were an ack lost that rejects something, the agent would take it for stored.  So it sends
+     * again what it still holds, and is told again. */
+    if (instance->rejected_seq >= hello->oldest_seq && hello->oldest_seq > 0 &&
+        hello->oldest_seq <= instance->durable_seq) {
+        context->resume_seq = hello->oldest_seq - 1;
+    }
 }
 
 static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hello *hello)
@@ -210,7 +218,7 @@ static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hell
     session->key = (struct ft_instance_key){hello->agent_id, hello->instance_id};
     memcpy(session->challenge, hello->challenge, sizeof session->challenge);
     register_session(session);
-    struct hello_context context = {session, hello, 0};
+    struct hello_context context = {.session = session, .hello = hello};
     if (ft_instances_with(options->instances, &session->key, take_hello, &context) != FT_OK) {
         return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "too many agents");
     }
@@ -218,7 +226,8 @@ static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hell
         ft_ingest_take_witness(session, hello, context.durable_seq);
     }
     ft_ingest_epoch(ingest, &session->store_epoch);
-    return send_welcome(session, context.durable_seq);
+    session->heard_seq = context.resume_seq;
+    return send_welcome(session, context.resume_seq);
 }
 
 static bool send_welcome(struct ft_ingest_session *session, uint64_t durable_seq)

@@ -26,7 +26,8 @@ struct ft_ingest_session {
     /* Any thread: one for the network, one for each queued batch, one while an ack is due. */
     _Atomic unsigned n_refs;
     /* The commit thread. */
-    bool failed; /* A block could not be appended: what comes behind it must not be. */
+    bool failed;        /* A block could not be appended: what comes behind it must not be. */
+    uint64_t heard_seq; /* What came on this stream, or need not come: acks go no further. */
     bool ack_due;
     struct ft_ingest_session *next_due;
     struct ft_msg_ack ack;

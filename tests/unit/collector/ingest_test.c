@@ -260,3 +260,58 @@ TEST(a_status_is_compared_with_what_was_here_when_it_came)
     CHECK_INT(known(&world).complained_events, 0);
     teardown(&world);
 }
+
+TEST(a_rejection_is_told_again_until_the_agent_has_heard_it)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK(send_batch(session, &instance_id, 1, 10, FT_EVENT_DROP));
+    CHECK(send_batch(session, &instance_id, 11, 5, 77));
+    CHECK(send_batch(session, &instance_id, 16, 10, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(world.peers[0].last.ack.durable_seq, 25);
+    /* That ack did not arrive: the agent still has everything. */
+    struct ft_msg_hello hello = {.oldest_seq = 1, .next_seq = 26};
+    session = open_session(&world, 1);
+    CHECK(say_hello_with(session, &hello));
+    CHECK_INT(world.peers[1].last.welcome.durable_seq, 0);
+    CHECK(send_batch(session, &instance_id, 1, 10, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(world.peers[1].last.ack.durable_seq, 10);
+    CHECK(send_batch(session, &instance_id, 11, 5, 77));
+    commit(&world);
+    CHECK_INT(world.peers[1].last.ack.durable_seq, 15);
+    CHECK_INT(world.peers[1].last.ack.n_rejected, 1);
+    CHECK_INT(world.peers[1].last.ack.rejected[0].first_seq, 11);
+    CHECK(send_batch(session, &instance_id, 16, 10, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(world.peers[1].last.ack.durable_seq, 25);
+    CHECK_INT(known(&world).rejected_events, 5);
+    CHECK_INT(known(&world).appended_events, 20);
+    /* One that knows goes on behind. */
+    hello.oldest_seq = 16;
+    session = open_session(&world, 2);
+    CHECK(say_hello_with(session, &hello));
+    CHECK_INT(world.peers[2].last.welcome.durable_seq, 25);
+    teardown(&world);
+}
+
+TEST(more_rejections_than_fit_into_an_ack_take_more_acks)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    for (unsigned i = 0; i < 2 * FT_WIRE_REJECTED_MAX + 1; i++) {
+        CHECK(send_batch(session, &instance_id, 1 + i, 1, 77));
+    }
+    commit(&world);
+    CHECK(!world.peers[0].closed);
+    CHECK_INT(world.peers[0].n_messages, 1 + 3);
+    CHECK_INT(world.peers[0].last.ack.durable_seq, 2 * FT_WIRE_REJECTED_MAX + 1);
+    CHECK_INT(world.peers[0].last.ack.n_rejected, 1);
+    CHECK_INT(known(&world).rejected_events, 2 * FT_WIRE_REJECTED_MAX + 1);
+    teardown(&world);
+}

@@ -135,6 +135,10 @@ static inline bool say_hello_with(struct ft_ingest_session *session,
                                  .instance_id = instance_id,
                                  .oldest_seq = 1,
                                  .next_seq = 1};
+    if (given != NULL && given->oldest_seq > 0) {
+        hello.oldest_seq = given->oldest_seq;
+        hello.next_seq = given->next_seq;
+    }
     if (given != NULL) {
         hello.has_challenge = given->has_challenge;
         memcpy(hello.challenge, given->challenge, sizeof hello.challenge);
