@@ -269,7 +269,9 @@ static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need)
             may_grow = ft_store_disk_may_grow(disk);
             ft_store_disk_note_refusal(disk, !may_grow);
         }
-        if (!full && (fits || may_grow || freed >= disk->segment_bytes)) {
+        /* A full segment is a little smaller than the space that a new one takes. */
+        bool gave_back = freed >= disk->segment_bytes - disk->segment_bytes / 8;
+        if (!full && (fits || may_grow || gave_back)) {
             return FT_OK;
         }
         ft_err err = let_one_go(disk, &freed);

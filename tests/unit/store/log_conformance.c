@@ -395,6 +395,48 @@ TEST(what_is_kept_goes_with_age)
     conformance_destroy(log);
 }
 
+TEST(a_note_belongs_to_its_position)
+{
+    struct ft_log *log = log_of(MIB, FT_LOG_REFUSE, NULL, 8192);
+    struct ft_log_reader *reader = reader_of(log, "r");
+    uint8_t note[FT_LOG_NOTE_SIZE_MAX];
+    size_t size = 99;
+    ft_log_reader_note(reader, note, &size);
+    CHECK_INT(size, 0);
+    append_n(log, 1, 30, 1000);
+    CHECK_OK(ft_log_reader_confirm_noted(reader, 10, "ten", 3));
+    CHECK_OK(ft_log_reader_confirm(reader, 11));
+    ft_log_reader_note(reader, note, &size);
+    CHECK_BYTES(note, size, "ten", 3);
+    CHECK_OK(ft_log_reader_confirm_noted(reader, 5, "five", 4));
+    ft_log_reader_note(reader, note, &size);
+    CHECK_BYTES(note, size, "ten", 3);
+    CHECK_INT(ft_log_confirmed(log), 11);
+    ft_log_reader_close(reader);
+    conformance_destroy(log);
+}
+
+TEST(what_is_not_confirmed_is_counted)
+{
+    struct ft_log *log = log_of(MIB, FT_LOG_REFUSE, NULL, 8192);
+    struct ft_log_reader *reader = reader_of(log, "r");
+    struct ft_block_info newest;
+    CHECK_ERR(ft_log_newest(log, &newest), FT_E_NOT_FOUND);
+    append_n(log, 1, 100, 700);
+    for (uint64_t done = 0; done <= 100; done += 7) {
+        CHECK_OK(ft_log_reader_confirm(reader, done));
+        uint64_t n_blocks;
+        uint64_t n_events;
+        CHECK_OK(ft_log_reader_unconfirmed(reader, &n_blocks, &n_events));
+        CHECK_INT(n_blocks, 100 - done);
+        CHECK_INT(n_events, 2 * (100 - done));
+    }
+    CHECK_OK(ft_log_newest(log, &newest));
+    CHECK_INT(newest.first_seq, 200);
+    ft_log_reader_close(reader);
+    conformance_destroy(log);
+}
+
 TEST(a_block_outlives_its_segment)
 {
     struct ft_log *log = log_of(64 << 10, FT_LOG_DROP_OLDEST, NULL, 0);

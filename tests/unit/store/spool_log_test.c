@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The log on disk as an agent's spool: it drops, and a full file system does not stop it. */
+#include <string.h>
+
+#include "lib/fault_disk.h"
+#include "lib/test.h"
+#include "store/log.h"
+
+#define BLOCK_SIZE ((size_t)1000)
+
+struct account {
+    uint64_t n_told; /* Blocks through on_drop since the last on_dropped. */
+    uint64_t n_dropped;
+    uint64_t n_calls;
+    uint64_t n_unread;
+    struct ft_log_range ranges[256];
+    ft_err refuse; /* What on_dropped says. */
+    struct ft_disk *disk;
+    size_t n_files; /* "seg-" files when it was called. */
+};
+
+static size_t n_segments(struct ft_disk *disk)
+{
+    size_t n = 0;
+    const char *name;
+    for (size_t i = 0; (name = ft_fault_disk_name(disk, i)) != NULL; i++) {
+        n += strncmp(name, "seg-", 4) == 0 ? 1 : 0;
+    }
+    return n;
+}
+
+static void on_drop(void *ctx, const struct ft_block_info *info, size_t size)
+{
+    struct account *account = ctx;
+    CHECK_INT(info->n_events, 3);
+    CHECK_INT(size, BLOCK_SIZE);
+    account->n_told++;
+}
+
+static ft_err on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread)
+{
+    struct account *account = ctx;
+    account->n_files = n_segments(account->disk);
+    account->n_calls++;
+    if (account->refuse == FT_OK) {
+        CHECK(account->n_dropped < 256);
+        account->ranges[account->n_dropped++] = (struct ft_log_range){first, last};
+        account->n_unread += n_unread;
+        CHECK_INT(account->n_told + n_unread / 3, last - first + 1);
+    }
+    account->n_told = 0;
+    return account->refuse;
+}
+
+static struct ft_log_options options_of(struct account *account)
+{
+    return (struct ft_log_options){.bytes_max = 64 << 10,
+                                   .full = FT_LOG_DROP_OLDEST,
+                                   .on_drop = on_drop,
+                                   .on_drop_ctx = account,
+                                   .on_dropped = on_dropped,
+                                   .readers_hold = true};
+}
+
+static struct ft_log *open_log(struct account *account, const struct ft_log_options *options)
+{
+    struct ft_log *log;
+    CHECK_OK(ft_log_disk_open(account->disk, options, NULL, NULL, &log));
+    return log;
+}
+
+static ft_err append(struct ft_log *log, uint64_t n)
+{
+    static char data[BLOCK_SIZE];
+    struct ft_block_info info = {.first_seq = n, .n_events = 3, .time_ns = (int64_t)n};
+    uint64_t position;
+    return ft_log_append(log, &info, data, sizeof data, &position);
+}
+
+static void append_n(struct ft_log *log, uint64_t from, uint64_t to)
+{
+    for (uint64_t n = from; n <= to; n++) {
+        CHECK_OK(append(log, n));
+    }
+}
+
+static void sync_log(struct ft_log *log)
+{
+    uint64_t position;
+    CHECK_OK(ft_log_sync(log, &position));
+}
+
+/* Reads to the end and returns how many there were. */
+static uint64_t read_all(struct ft_log_reader *reader)
+{
+    uint64_t n = 0;
+    struct ft_block block;
+    while (ft_log_reader_next(reader, true, &block) == FT_OK) {
+        ft_block_release(&block);
+        n++;
+    }
+    return n;
+}
+
+TEST(a_loss_is_told_before_its_file_goes)
+{
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    struct ft_log_options options = options_of(&account);
+    struct ft_log *log = open_log(&account, &options);
+    append_n(log, 1, 200);
+    sync_log(log);
+    CHECK(account.n_calls > 5);
+    CHECK(account.n_files > n_segments(account.disk) - 1);
+    uint64_t next = 1;
+    for (uint64_t i = 0; i < account.n_dropped; i++) {
+        CHECK_INT(account.ranges[i].first, next);
+        next = account.ranges[i].last + 1;
+    }
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(log, &first, &last);
+    CHECK_INT(first, next);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
+TEST(what_cannot_be_accounted_for_is_not_dropped)
+{
+    struct account account = {.disk = ft_fault_disk_create(1), .refuse = ft_err_from_errno(EIO)};
+    struct ft_log_options options = options_of(&account);
+    struct ft_log *log = open_log(&account, &options);
+    struct ft_log_reader *reader;
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    uint64_t n = 1;
+    while (append(log, n) == FT_OK) {
+        n++;
+        CHECK(n < 100);
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK_ERR(append(log, n), ft_err_from_errno(EIO));
+    }
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(log, &first, &last);
+    CHECK_INT(first, 1);
+    CHECK_INT(last, n - 1);
+    account.refuse = FT_OK;
+    CHECK_OK(append(log, n));
+    CHECK_INT(account.n_dropped, 1);
+    sync_log(log);
+    CHECK_INT(read_all(reader), n - account.ranges[0].last);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
+TEST(what_a_reader_holds_stays_and_the_next_goes)
+{
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    struct ft_log_options options = options_of(&account);
+    struct ft_log *log = open_log(&account, &options);
+    struct ft_log_reader *reader;
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    append_n(log, 1, 10);
+    sync_log(log);
+    struct ft_block block;
+    for (uint64_t n = 1; n <= 3; n++) {
+        CHECK_OK(ft_log_reader_next(reader, true, &block));
+        ft_block_release(&block);
+    }
+    append_n(log, 11, 200);
+    sync_log(log);
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(log, &first, &last);
+    CHECK_INT(first, 1);
+    CHECK(account.ranges[0].first > 3);
+    /* It comes to the rest of its segment, then to what is left behind the gap. */
+    uint64_t gap_first = account.ranges[0].first;
+    uint64_t gap_last = account.ranges[account.n_dropped - 1].last;
+    for (uint64_t n = 4; n <= 200; n++) {
+        if (n == gap_first) {
+            n = gap_last + 1;
+        }
+        CHECK_OK(ft_log_reader_next(reader, true, &block));
+        CHECK_INT(block.info.first_seq, n);
+        ft_block_release(&block);
+    }
+    /* Now it holds everything: what comes next goes first. */
+    append_n(log, 201, 300);
+    sync_log(log);
+    ft_log_reader_seek(reader, 0);
+    CHECK(read_all(reader) >= 200 - (gap_last - gap_first + 1));
+    CHECK_OK(ft_log_reader_confirm(reader, 200));
+    append_n(log, 301, 400);
+    ft_log_bounds(log, &first, &last);
+    CHECK(first > 180);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+
+    /* After a restart it may still be under way. */
+    log = open_log(&account, &options);
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    ft_log_reader_hold(reader, 1);
+    uint64_t held;
+    ft_log_bounds(log, &held, &last);
+    append_n(log, 401, 500);
+    ft_log_bounds(log, &first, &last);
+    CHECK_INT(first, held);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
+TEST(dropped_positions_do_not_come_back)
+{
+    /* The power fails between the account and the removal: the file is there again. */
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    struct ft_log_options options = options_of(&account);
+    struct ft_log *log = open_log(&account, &options);
+    append_n(log, 1, 100);
+    sync_log(log);
+    CHECK(account.n_dropped > 0);
+    ft_log_destroy(log);
+    ft_fault_disk_restart(account.disk, FT_FAULT_LOSE);
+    struct ft_log_range gone = {1, account.ranges[account.n_dropped - 1].last};
+    options.dropped = &gone;
+    options.n_dropped = 1;
+    log = open_log(&account, &options);
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(log, &first, &last);
+    CHECK_INT(first, gone.last + 1);
+    CHECK_INT(last, 100);
+    struct ft_log_reader *reader;
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    CHECK_INT(read_all(reader), 100 - gone.last);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
+TEST(unreadable_blocks_of_a_dropped_segment_are_told_as_such)
+{
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    struct ft_log_options options = options_of(&account);
+    struct ft_log *log = open_log(&account, &options);
+    append_n(log, 1, 20);
+    sync_log(log);
+    ft_log_destroy(log);
+    log = open_log(&account, &options);
+    size_t size;
+    uint8_t *content =
+        ft_fault_disk_content(account.disk, ft_fault_disk_name(account.disk, 0), &size);
+    memset(content + 64 + 1104 + 8, 0xff, 8); /* The second block's header. */
+    append_n(log, 21, 100);
+    CHECK_INT(account.n_unread, 3);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
+TEST(the_log_does_not_grow_while_space_is_short)
+{
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    ft_fault_disk_set_capacity(account.disk, 1 << 20);
+    struct ft_log_options options = options_of(&account);
+    options.bytes_max = 512 << 10;
+    options.segment_bytes = 16 << 10;
+    options.free_ratio_min = 0.5;
+    struct ft_log *log = open_log(&account, &options);
+    append_n(log, 1, 400);
+    struct ft_log_stats stats;
+    ft_log_stats(log, &stats);
+    CHECK_INT(stats.space_refusals, 0);
+    CHECK(!stats.space_low);
+    uint64_t before = stats.bytes;
+    /* Others have taken their part. */
+    static char filler[400 << 10];
+    ft_fault_disk_put(account.disk, "filler", filler, sizeof filler);
+    append_n(log, 401, 800);
+    ft_log_stats(log, &stats);
+    CHECK(stats.bytes <= before + (16 << 10));
+    CHECK(stats.bytes + (32 << 10) >= before);
+    CHECK(stats.space_low);
+    CHECK(stats.space_refusals > 10);
+    CHECK(account.n_dropped > 10);
+    ft_fault_disk_put(account.disk, "filler", "", 0);
+    uint64_t n_dropped = account.n_dropped;
+    append_n(log, 801, 850);
+    ft_log_stats(log, &stats);
+    CHECK(!stats.space_low);
+    CHECK_INT(account.n_dropped, n_dropped);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
+TEST(with_a_reserve_a_full_file_system_costs_the_oldest)
+{
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    ft_fault_disk_set_capacity(account.disk, 1 << 20);
+    struct ft_log_options options = options_of(&account);
+    options.bytes_max = 512 << 10;
+    options.segment_bytes = 16 << 10;
+    options.reserve_segments = 2;
+    struct ft_log *log = open_log(&account, &options);
+    struct ft_log_stats stats;
+    ft_log_stats(log, &stats);
+    CHECK_INT(stats.reserve_bytes, 2 * (16 << 10));
+    append_n(log, 1, 100);
+    sync_log(log);
+    static char filler[1 << 20];
+    size_t rest = (1 << 20) - (7 * (16 << 10) + 4096) - 2 * (16 << 10) - 4096;
+    ft_fault_disk_put(account.disk, "filler", filler, rest + (16 << 10));
+    for (uint64_t n = 101; n <= 300; n++) {
+        CHECK_OK(append(log, n));
+        if (n % 10 == 0) {
+            sync_log(log);
+        }
+    }
+    CHECK(account.n_dropped > 0);
+    /* Also where others take at once what is given back: once for each segment in reserve. */
+    ft_log_stats(log, &stats);
+    CHECK(stats.space_refusals > 0);
+    ft_fault_disk_put(account.disk, "filler", "", 0);
+    append_n(log, 301, 340);
+    ft_log_stats(log, &stats);
+    CHECK_INT(stats.reserve_bytes, 2 * (16 << 10));
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
