@@ -32,9 +32,10 @@ void ft_exporter_receive(struct ft_exporter *exporter, const struct ft_stream_ev
     struct ft_diag diag = {0};
     ft_err err = ft_response_decode(event->data, event->size, &response, &diag);
     if (err == ft_err_from_errno(ENOMEM)) {
-        /* What was said is not known; a new stream begins with what the collector has. */
+        /* What was said is not known; the next stream begins with what the collector has.  Not as
+         * our own wish, which does not wait: memory may be missing for longer. */
         ft_exporter_set_text(exporter, diag.text);
-        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_OWN, 0);
+        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PEER, 0);
         return;
     }
     if (err != FT_OK) {
