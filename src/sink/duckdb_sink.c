@@ -204,13 +204,25 @@ static ft_err start_transaction(struct ft_duckdb_writer *writer, struct ft_diag 
     return FT_OK;
 }
 
+/* What another try of the same rows would give again, however well the database is. */
+static bool is_about_rows(duckdb_error_type type)
+{
+    return type == DUCKDB_ERROR_CONSTRAINT || type == DUCKDB_ERROR_CONVERSION ||
+           type == DUCKDB_ERROR_OUT_OF_RANGE || type == DUCKDB_ERROR_INVALID_INPUT ||
+           type == DUCKDB_ERROR_MISMATCH_TYPE || type == DUCKDB_ERROR_INVALID_TYPE;
+}
+
 static ft_err appender_refused(struct ft_duckdb_writer *writer, struct ft_diag *reterr_diag)
 {
     duckdb_error_data data = duckdb_appender_error_data(writer->appender);
-    ft_err err = ft_duckdb_refused(duckdb_error_data_error_type(data), "storing flows",
-                                   duckdb_error_data_message(data), reterr_diag);
+    duckdb_error_type type = duckdb_error_data_error_type(data);
+    struct ft_diag diag = {0};
+    ft_err err = ft_duckdb_refused(type, "storing flows", duckdb_error_data_message(data), &diag);
+    if (is_about_rows(type)) {
+        err = FT_E_RANGE;
+    }
     duckdb_destroy_error_data(&data);
-    return err;
+    return ft_diag_set(reterr_diag, err, NULL, 0, 0, "%s", diag.text);
 }
 
 static ft_err flush_chunk(struct ft_duckdb_writer *writer, struct ft_diag *reterr_diag)

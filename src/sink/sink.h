@@ -12,6 +12,7 @@
  *
  * After any failure nothing since the last commit is kept: the caller reads again from the
  * position of that commit.  FT_E_CLOSED: the sink is beyond repair and must be made anew.
+ * FT_E_RANGE: the rows themselves cannot be stored, as far as the sink can tell.
  *
  * Thread: owner only.
  */

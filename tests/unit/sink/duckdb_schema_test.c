@@ -207,3 +207,26 @@ TEST(python_reads_the_same)
     (void)snprintf(expected, sizeof expected, FLOWS_TEXT, flow_text, "False", "True");
     CHECK_STR(output, expected);
 }
+
+/* A row that breaks a constraint of the table is the row's fault; the store goes on without it. */
+TEST(rows_that_the_table_refuses_are_told_from_a_store_that_fails)
+{
+    char path[256];
+    make_path(path, sizeof path);
+    struct store store = store_open(path, 1);
+    store_add_simple(&store, 1, 10, 1);
+    store_close(&store);
+    CHECK_STR(run_sql_on_file(path, "ALTER TABLE flows ALTER COLUMN src_port SET NOT NULL"), "");
+    store = store_open(path, 1);
+    struct ft_row bad = row_bare(11);
+    struct ft_diag words = {0};
+    ft_err err = ft_sink_append(store.sink, &bad, 1, &words);
+    if (err == FT_OK) {
+        err = ft_sink_commit(store.sink, 2, &words);
+    }
+    CHECK_ERR(err, FT_E_RANGE);
+    CHECK(strstr(words.text, "src_port") != NULL);
+    store_add_simple(&store, 12, 20, 3);
+    CHECK_INT(store_count(&store), 19);
+    store_close(&store);
+}
