@@ -35,7 +35,9 @@ void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy
     }
     /* While something is on its way to the store nobody can tell. */
     if (instance->stored_seq >= instance->appended_seq) {
-        discrepancy.store = above(instance->appended_events, instance->stored_events);
+        discrepancy.store = above(instance->appended_events, instance->stored_events +
+                                                                 instance->quarantined_events +
+                                                                 instance->damaged_events);
     }
     *ret_discrepancy = discrepancy;
 }

@@ -28,7 +28,9 @@ static void write_agent(struct ft_json_writer *writer, const struct ft_instance 
 static void write_told(struct ft_json_writer *writer, const struct ft_instance *instance);
 static void write_component(struct ft_json_writer *writer, const char *name, enum ft_health health,
                             const char *text);
+static void write_quarantined(struct ft_json_writer *writer, const struct ft_collector_view *view);
 static void write_unbalanced(struct ft_json_writer *writer, const struct overview *overview);
+static void write_entry(void *ctx, const struct ft_quarantine_entry *entry);
 static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns);
 static void write_uuid(struct ft_json_writer *writer, const char *key, const struct ft_uuid *uuid);
 static void write_components(struct ft_json_writer *writer, const struct ft_collector_view *view,
@@ -65,6 +67,38 @@ void ft_collector_write_agents(struct ft_json_writer *writer, const struct ft_co
     }
     ft_json_array_end(writer);
     ft_instances_list_free(all, n);
+}
+
+void ft_collector_write_quarantine(struct ft_json_writer *writer,
+                                   const struct ft_collector_view *view)
+{
+    ft_json_array_begin(writer);
+    ft_quarantine_each(view->quarantine, write_entry, writer);
+    ft_json_array_end(writer);
+}
+
+static void write_entry(void *ctx, const struct ft_quarantine_entry *entry)
+{
+    struct ft_json_writer *writer = ctx;
+    char name[FT_DISK_NAME_SIZE];
+    ft_quarantine_file_name(entry, name);
+    ft_json_object_begin(writer);
+    ft_json_key_str(writer, "kind", ft_quarantine_kind_name(entry->kind));
+    ft_json_key_str(writer, "file", name);
+    write_time(writer, "time", entry->time_ns);
+    ft_json_key_str(writer, "reason", entry->reason);
+    write_uuid(writer, "agent_id", &entry->agent_id);
+    write_uuid(writer, "instance_id", &entry->instance_id);
+    if (entry->principal[0] != '\0') {
+        ft_json_key_str(writer, "token", entry->principal);
+    }
+    if (entry->n_events > 0) {
+        ft_json_key_u64(writer, "events", entry->n_events);
+        ft_json_key_u64(writer, "first_seq", entry->first_seq);
+        ft_json_key_u64(writer, "last_seq", entry->first_seq + entry->n_events - 1);
+    }
+    ft_json_key_u64(writer, "bytes", entry->size);
+    ft_json_object_end(writer);
 }
 
 static bool is_silent(const struct ft_instance *instance, int64_t now_ns)
@@ -221,8 +255,25 @@ static void write_components(struct ft_json_writer *writer, const struct ft_coll
         health = FT_HEALTH_DEGRADED;
     }
     write_component(writer, "store", health, text);
+    write_quarantined(writer, view);
     write_unbalanced(writer, overview);
     ft_json_array_end(writer);
+}
+
+/* As long as there is something to look at. */
+static void write_quarantined(struct ft_json_writer *writer, const struct ft_collector_view *view)
+{
+    const struct ft_quarantine_stats *stats = ft_quarantine_stats(view->quarantine);
+    uint64_t files = stats->files;
+    if (files == 0) {
+        return;
+    }
+    char text[256];
+    (void)snprintf(text, sizeof text,
+                   "%llu blocks, %llu KiB, that could not be stored: see /api/v1/quarantine, and "
+                   "delete the files when they are dealt with",
+                   (unsigned long long)files, (unsigned long long)(stats->bytes >> 10));
+    write_component(writer, "quarantine", FT_HEALTH_DEGRADED, text);
 }
 
 /* A row for all, and one for each of the first: which agent it is must not be searched for. */

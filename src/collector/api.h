@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the collector says of itself and of its agents, as JSON: /api/v1/status, /api/v1/agents.
+ * What the collector says of itself and of its agents, as JSON: /api/v1/status, /api/v1/agents,
+ * /api/v1/quarantine.
  *
  * Thread: any.
  */
@@ -27,12 +28,16 @@ struct ft_collector_view {
     const struct ft_ingest_stats *ingest;
     const struct ft_sinker_stats *sinker;
     struct ft_log *log;
+    struct ft_quarantine *quarantine;
     uint64_t store_file_bytes;
     const char *store_error;  /* "" when the store works. */
     const char *ingest_error; /* "" when the log works. */
 };
 
 void ft_collector_write_status(struct ft_json_writer *writer, const struct ft_collector_view *view);
+/* An array of what is in quarantine. */
+void ft_collector_write_quarantine(struct ft_json_writer *writer,
+                                   const struct ft_collector_view *view);
 void ft_collector_write_agents(struct ft_json_writer *writer, const struct ft_collector_view *view);
 
 #endif

@@ -27,12 +27,15 @@
  * enough the next comes soon: agents' events are stored between them. */
 #define RETAIN_INTERVAL_NS (30 * FT_NS_PER_S)
 #define RETAIN_AGAIN_NS    (1 * FT_NS_PER_S)
+/* How soon it is noticed that somebody has deleted files of the quarantine. */
+#define REFRESH_INTERVAL_NS (10 * FT_NS_PER_S)
 
 static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err open_quarantine(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag);
-static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err check_epoch(struct ft_collector *collector);
 static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err keep_epoch(void *ctx, const struct ft_uuid *store_epoch);
 static ft_err start_threads(struct ft_collector *collector);
@@ -98,6 +101,7 @@ void ft_collector_get_view(struct ft_collector *collector, struct ft_collector_v
                                            .ingest = ft_ingest_stats(collector->ingest),
                                            .sinker = ft_sinker_stats(collector->sinker),
                                            .log = collector->log,
+                                           .quarantine = collector->quarantine,
                                            .store_file_bytes = file_bytes,
                                            .store_error = ret_texts->store_error,
                                            .ingest_error = ret_texts->ingest_error};
@@ -113,6 +117,7 @@ static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag)
     FT_TRY(ft_token_store_create(collector->options.ingest.tokens_file, &collector->tokens, diag));
     FT_TRY(ft_instances_create(&collector->instances));
     FT_TRY(open_disk(collector, diag));
+    FT_TRY(open_quarantine(collector, diag));
     FT_TRY(open_store(collector, diag));
     FT_TRY(open_ingest(collector, diag));
     FT_TRY(ft_collector_metrics_register(collector));
@@ -151,6 +156,26 @@ static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag)
     return FT_OK;
 }
 
+static ft_err open_quarantine(struct ft_collector *collector, struct ft_diag *diag)
+{
+    const struct ft_collector_options *options = &collector->options;
+    char dir[1024];
+    (void)snprintf(dir, sizeof dir, "%s/quarantine", options->data_dir);
+    ft_err err = ft_disk_posix_create(dir, &collector->quarantine_disk);
+    if (err == FT_OK) {
+        struct ft_quarantine_options quarantine = {.disk = collector->quarantine_disk,
+                                                   .clock = collector->clock,
+                                                   .log_id = collector->identity.log_id,
+                                                   .files_max = options->quarantine.files_max,
+                                                   .bytes_max = options->quarantine.bytes_max};
+        err = ft_quarantine_open(&quarantine, &collector->quarantine);
+    }
+    if (err != FT_OK) {
+        return ft_diag_set(diag, err, NULL, 0, 0, "%s: %s", dir, ft_err_text(err));
+    }
+    return FT_OK;
+}
+
 static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
 {
     const struct ft_collector_options *options = &collector->options;
@@ -165,7 +190,7 @@ static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
                                               .clock = collector->clock};
     FT_TRY(ft_duckdb_reader_create(collector->duckdb, &reader, &collector->reader, diag));
     FT_TRY(open_sinker(collector, diag));
-    FT_TRY(check_epoch(collector, diag));
+    FT_TRY(check_epoch(collector));
     return ft_recovery_from_log(collector->log,
                                 ft_sinker_stats(collector->sinker)->committed_position,
                                 collector->instances);
@@ -183,6 +208,7 @@ static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag)
                                        .log_id = collector->identity.log_id,
                                        .sink = collector->sink,
                                        .instances = collector->instances,
+                                       .quarantine = collector->quarantine,
                                        .on_row = ft_site_on_row,
                                        .rows_are_wanted = ft_site_rows_are_wanted,
                                        .on_row_ctx = &collector->site};
@@ -193,25 +219,13 @@ static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag)
  * What was durable and is not there any more ends the epoch of the store.  Whoever sets back the
  * whole directory sets back the epoch too: that only agents can know (collector/receipts.c).
  */
-static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag)
+static ft_err check_epoch(struct ft_collector *collector)
 {
     const char *what = NULL;
-    ft_err err = FT_OK;
-    switch (ft_recovery_compare(collector->log,
-                                ft_sinker_stats(collector->sinker)->committed_position)) {
+    switch (
+        ft_recovery_compare(collector->log, ft_sinker_stats(collector->sinker)->found_position)) {
     case FT_RECOVERY_LOG_BEHIND:
-        what = "the log was set back behind the store";
-        /* Under another id, or the sink would pass over positions that it has seen. */
-        ft_uuid_make_random(ft_random_system(), &collector->identity.log_id);
-        err =
-            ft_identity_replace(collector->log_disk, FT_IDENTITY_LOG, &collector->identity.log_id);
-        ft_sinker_destroy(collector->sinker);
-        ft_sink_close(collector->sink);
-        collector->sinker = NULL;
-        collector->sink = NULL;
-        if (err == FT_OK) {
-            err = open_sinker(collector, diag);
-        }
+        what = "the log was set back behind the store"; /* The sinker has gone back with it. */
         break;
     case FT_RECOVERY_STORE_BEHIND:
         what = "the store was lost or set back behind the log";
@@ -220,8 +234,8 @@ static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag)
         what = collector->damaged_blocks > 0 ? "blocks of the log were lost" : NULL;
         break;
     }
-    if (what == NULL || err != FT_OK) {
-        return err;
+    if (what == NULL) {
+        return FT_OK;
     }
     ft_uuid_make_random(ft_random_system(), &collector->identity.store_epoch);
     ft_log(FT_LOG_ERROR, "collector", "%s: agents send again what they still have", what);
@@ -247,6 +261,7 @@ static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag)
         .clock = collector->clock,
         .log = collector->log,
         .instances = collector->instances,
+        .quarantine = collector->quarantine,
         .peer_ops = &ft_service_peer_ops};
     FT_TRY(ft_ingest_create(&ingest, &collector->ingest));
     return ft_service_create(collector->tokens, collector->ingest, &collector->service);
@@ -309,6 +324,7 @@ static void main_loop(struct ft_collector *collector)
 {
     int64_t watchdog_ns = ft_notify_watchdog_ns();
     int64_t wait_ns = watchdog_ns != 0 && watchdog_ns < IDLE_NS ? watchdog_ns : IDLE_NS;
+    int64_t refresh_ns = 0;
     for (;;) {
         switch (ft_signals_wait(collector->signal_fd, wait_ns)) {
         case FT_SIGNAL_STOP:
@@ -323,8 +339,12 @@ static void main_loop(struct ft_collector *collector)
         case FT_SIGNAL_NONE:
             break;
         }
-        /* The watchdog is fed only while the threads that must move do. */
         int64_t now_ns = ft_clock_mono_ns(collector->clock);
+        if (now_ns >= refresh_ns) {
+            refresh_ns = now_ns + REFRESH_INTERVAL_NS;
+            ft_quarantine_refresh(collector->quarantine);
+        }
+        /* The watchdog is fed only while the threads that must move do. */
         if (watchdog_ns != 0 && now_ns - collector->commit_alive_ns < 10 * watchdog_ns &&
             now_ns - collector->sinker_alive_ns < 10 * watchdog_ns) {
             ft_notify("WATCHDOG=1");
@@ -405,6 +425,8 @@ static void stop_all(struct ft_collector *collector)
     ft_sink_close(collector->sink);
     ft_duckdb_close(collector->duckdb);
     ft_log_destroy(collector->log);
+    ft_quarantine_destroy(collector->quarantine);
+    ft_disk_destroy(collector->quarantine_disk);
     ft_disk_destroy(collector->log_disk);
     ft_disk_destroy(collector->disk);
     ft_identity_close(&collector->identity);

@@ -12,6 +12,7 @@
 #include "collector/collector.h"
 #include "collector/identity.h"
 #include "collector/ingest.h"
+#include "collector/quarantine.h"
 #include "collector/service.h"
 #include "collector/sinker.h"
 #include "collector/site.h"
@@ -40,6 +41,8 @@ struct ft_collector {
     struct ft_disk *disk;
     struct ft_disk *log_disk;
     struct ft_log *log;
+    struct ft_disk *quarantine_disk;
+    struct ft_quarantine *quarantine;
     struct ft_instances *instances;
     struct ft_duckdb *duckdb;
     struct ft_sink *sink;

@@ -234,6 +234,36 @@ static ft_err add_store(struct ft_collector *collector)
     return ft_metrics_add_rows(collector->metrics, rows, N_OF(rows));
 }
 
+static ft_err add_quarantine(struct ft_collector *collector)
+{
+    const struct ft_quarantine_stats *q = ft_quarantine_stats(collector->quarantine);
+    static const char blocks[] = "flowtrail_collector_quarantined_blocks_total";
+    static const char blocks_help[] = "Blocks that could not be stored.";
+    static const char events[] = "flowtrail_collector_quarantined_flows_total";
+    static const char events_help[] = "Events of them.";
+    const struct ft_metric_row rows[] = {
+        {blocks, blocks_help, "kind", "poison", ft_metric_read_u64,
+         &q->blocks[FT_QUARANTINE_POISON], false},
+        {blocks, blocks_help, "kind", "rejected", ft_metric_read_u64,
+         &q->blocks[FT_QUARANTINE_REJECTED], false},
+        {events, events_help, "kind", "poison", ft_metric_read_u64,
+         &q->events[FT_QUARANTINE_POISON], false},
+        {events, events_help, "kind", "rejected", ft_metric_read_u64,
+         &q->events[FT_QUARANTINE_REJECTED], false},
+        {"flowtrail_collector_quarantine_files", "Blocks that are kept for a person to look at.",
+         NULL, NULL, ft_metric_read_u64, &q->files, true},
+        {"flowtrail_collector_quarantine_bytes", "Bytes of them.", NULL, NULL, ft_metric_read_u64,
+         &q->bytes, true},
+        {"flowtrail_collector_quarantine_evicted_total",
+         "Blocks that made room for newer ones at quarantine.files_max and bytes_max.", NULL, NULL,
+         ft_metric_read_u64, &q->evicted, false},
+        {"flowtrail_collector_quarantine_unkept_total",
+         "Rejected blocks of which no copy was kept: too many at a time, or no disk space.", NULL,
+         NULL, ft_metric_read_u64, &q->unkept, false},
+    };
+    return ft_metrics_add_rows(collector->metrics, rows, N_OF(rows));
+}
+
 ft_err ft_collector_metrics_register(struct ft_collector *collector)
 {
     static const double bounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
@@ -248,5 +278,6 @@ ft_err ft_collector_metrics_register(struct ft_collector *collector)
     ft_ingest_observe_commits(collector->ingest, commit_seconds);
     FT_TRY(add_ingest(collector));
     FT_TRY(add_limits(collector));
+    FT_TRY(add_quarantine(collector));
     return add_store(collector);
 }

@@ -8,6 +8,7 @@
 static void commit_item(struct ft_ingest *ingest, struct ft_commit_item *item);
 static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item);
 static ft_err append(struct ft_ingest *ingest, const struct ft_commit_item *item);
+static void quarantine(struct ft_ingest *ingest, const struct ft_commit_item *item);
 static ft_err note_rejection(struct ft_ingest *ingest, const struct ft_commit_item *item);
 static void ask_for_ack(struct ft_ingest *ingest, struct ft_ingest_session *session);
 static void fail_session(struct ft_ingest_session *session, const char *text);
@@ -40,6 +41,10 @@ void ft_ingest_wake(struct ft_ingest *ingest) { ft_commit_queue_wake(&ingest->qu
 
 static void commit_item(struct ft_ingest *ingest, struct ft_commit_item *item)
 {
+    if (item->n_events == 0) {
+        quarantine(ingest, item); /* Its session ends: there is nothing to acknowledge. */
+        return;
+    }
     ft_err err = place(ingest, item);
     if (err != FT_OK) {
         ingest->stats.append_failures++;
@@ -106,6 +111,7 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
     } else {
         if (item->reject_reason != NULL) {
             placement.rejected_events = item->n_events;
+            quarantine(ingest, item);
         } else {
             FT_TRY(append(ingest, item));
             uint64_t first_new = item->first_seq > placement.appended_seq
@@ -139,6 +145,22 @@ static ft_err append(struct ft_ingest *ingest, const struct ft_commit_item *item
     FT_TRY(ft_log_append(ingest->options.log, &info, item->data, item->size, &position));
     ingest->unsynced = true;
     return FT_OK;
+}
+
+static void quarantine(struct ft_ingest *ingest, const struct ft_commit_item *item)
+{
+    if (ingest->options.quarantine == NULL) {
+        return;
+    }
+    const struct ft_ingest_session *session = item->session;
+    struct ft_quarantine_entry entry = {.agent_id = session->key.agent_id,
+                                        .instance_id = session->key.instance_id,
+                                        .first_seq = item->first_seq,
+                                        .n_events = item->n_events,
+                                        .time_ns = ft_clock_real_ns(ingest->options.clock)};
+    memcpy(entry.principal, session->principal.name, sizeof entry.principal);
+    (void)snprintf(entry.reason, sizeof entry.reason, "%s", item->reject_reason);
+    ft_quarantine_put_rejected(ingest->options.quarantine, &entry, item->data, item->size);
 }
 
 static ft_err note_rejection(struct ft_ingest *ingest, const struct ft_commit_item *item)

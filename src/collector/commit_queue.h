@@ -21,10 +21,10 @@ struct ft_ingest_session;
 struct ft_commit_item {
     struct ft_commit_item *next;
     struct ft_ingest_session *session; /* A reference. */
-    uint8_t *data;                     /* Owned; NULL for a rejected batch. */
+    uint8_t *data;                     /* Owned. */
     size_t size;
     uint64_t first_seq;
-    uint32_t n_events;
+    uint32_t n_events;   /* 0: a rejected batch that does not say, to be kept only. */
     char *reject_reason; /* Owned; NULL for a good batch. */
     bool waiting;        /* The session reads no more until this is done. */
 };

@@ -12,14 +12,11 @@
 #include "collector/ingest_impl.h"
 #include "wire/batch_reader.h"
 
-/* The least time between two lines about accounts. */
-#define COMPLAINT_NS (10 * FT_NS_PER_S)
-
 static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hello *hello);
 static bool send_welcome(struct ft_ingest_session *session, uint64_t durable_seq);
 static void register_session(struct ft_ingest_session *session);
 static bool on_batch(struct ft_ingest_session *session, struct ft_request *request);
-static bool reject_batch(struct ft_ingest_session *session, const struct ft_request *request,
+static bool reject_batch(struct ft_ingest_session *session, struct ft_request *request,
                          const struct ft_diag *diag);
 static bool on_status(struct ft_ingest_session *session, const struct ft_msg_status *status);
 static void complain(struct ft_ingest_session *session, const char *host_name,
@@ -294,6 +291,11 @@ static bool on_batch(struct ft_ingest_session *session, struct ft_request *reque
     FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = NULL;
     struct ft_diag diag = {0};
     ft_err err = ft_batch_reader_open(request->batch.data, request->batch.size, &reader, &diag);
+    if (err == FT_OK && request->batch.size > FT_LOG_BLOCK_SIZE_MAX) {
+        err = ft_diag_set(&diag, FT_E_PROTOCOL, NULL, 0, 0,
+                          "the batch is larger than a block of the log, %zu bytes",
+                          FT_LOG_BLOCK_SIZE_MAX);
+    }
     if (err == FT_E_PROTOCOL) {
         return reject_batch(session, request, &diag);
     }
@@ -327,29 +329,35 @@ static bool on_batch(struct ft_ingest_session *session, struct ft_request *reque
 
 /*
  * A batch that breaks the rules is acknowledged as rejected, so that it blocks nothing behind it,
- * as long as it says which events it holds.
+ * as long as it says which events it holds.  Its bytes are kept for a person to look at.
  */
-static bool reject_batch(struct ft_ingest_session *session, const struct ft_request *request,
+static bool reject_batch(struct ft_ingest_session *session, struct ft_request *request,
                          const struct ft_diag *diag)
 {
     struct ft_ingest *ingest = session->ingest;
-    uint64_t first_seq;
-    uint32_t n_events;
+    uint64_t first_seq = 0;
+    uint32_t n_events = 0;
     ft_err err = ft_batch_peek(request->batch.data, request->batch.size, &first_seq, &n_events);
-    if (err != FT_OK && err != ft_err_from_errno(ENOMEM)) {
-        ingest->stats.malformed_messages++;
-        return refuse(session, FT_INGEST_CLOSE_PROTOCOL, diag->text);
-    }
-    struct ft_commit_item *item = err == FT_OK ? malloc(sizeof *item) : NULL;
+    struct ft_commit_item *item = err != ft_err_from_errno(ENOMEM) ? malloc(sizeof *item) : NULL;
     char *reason = item != NULL ? strdup(diag->text) : NULL;
     if (reason == NULL) {
         free(item);
         return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
     }
-    *item = (struct ft_commit_item){
-        .session = session, .first_seq = first_seq, .n_events = n_events, .reject_reason = reason};
+    *item = (struct ft_commit_item){.session = session,
+                                    .data = request->batch.data,
+                                    .size = request->batch.size,
+                                    .first_seq = err == FT_OK ? first_seq : 0,
+                                    .n_events = err == FT_OK ? n_events : 0,
+                                    .reject_reason = reason};
+    request->batch.data = NULL; /* Moved into the queue. */
     ft_ingest_session_ref(session);
-    return ft_commit_queue_push(&ingest->queue, item);
+    bool room = ft_commit_queue_push(&ingest->queue, item);
+    if (err != FT_OK) {
+        ingest->stats.malformed_messages++;
+        return refuse(session, FT_INGEST_CLOSE_PROTOCOL, diag->text);
+    }
+    return room;
 }
 
 struct status_context {
@@ -383,20 +391,16 @@ static bool on_status(struct ft_ingest_session *session, const struct ft_msg_sta
     return true;
 }
 
-/* Once for each change; and not more than one line in COMPLAINT_NS, whoever it is about: a fault of
- * ours would show in ten thousand agents at once. */
+/* Once for each change, and limited, whoever it is about: a fault of ours would show in ten
+ * thousand agents at once. */
 static void complain(struct ft_ingest_session *session, const char *host_name,
                      const struct ft_discrepancy *discrepancy)
 {
     struct ft_ingest *ingest = session->ingest;
-    int64_t now_ns = ft_clock_mono_ns(ingest->options.clock);
-    int64_t due_ns = ingest->complaint_due_ns;
-    if (now_ns < due_ns || !atomic_compare_exchange_strong(&ingest->complaint_due_ns, &due_ns,
-                                                           now_ns + COMPLAINT_NS)) {
-        ingest->complaints_held++;
+    uint64_t held;
+    if (!ft_log_limit_pass(&ingest->complaints, ft_clock_mono_ns(ingest->options.clock), &held)) {
         return;
     }
-    uint64_t held = atomic_exchange(&ingest->complaints_held, 0);
     char id[FT_UUID_TEXT_SIZE];
     ft_uuid_format(&session->key.instance_id, id);
     if (ft_discrepancy_total(discrepancy) == 0) {

@@ -28,6 +28,7 @@
 #include "auth/token_set.h"
 #include "base/clock.h"
 #include "collector/instances.h"
+#include "collector/quarantine.h"
 #include "metrics/metrics.h"
 #include "store/log.h"
 
@@ -68,6 +69,7 @@ struct ft_ingest_options {
     const struct ft_clock *clock; /* Borrowed, as all pointers here. */
     struct ft_log *log;
     struct ft_instances *instances;
+    struct ft_quarantine *quarantine; /* Where rejected batches are kept; NULL: nowhere. */
     const struct ft_ingest_peer_ops *peer_ops;
 };
 

@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "collector/commit_queue.h"
 #include "collector/ingest.h"
+#include "collector/log_limit.h"
 
 struct ft_ingest_session {
     /* Set at creation. */
@@ -40,8 +41,7 @@ struct ft_ingest {
     /* Any thread. */
     struct ft_commit_queue queue;
     struct ft_ingest_stats stats;
-    _Atomic int64_t complaint_due_ns; /* When an account that does not balance may be logged. */
-    _Atomic uint64_t complaints_held;
+    struct ft_log_limit complaints; /* About accounts. */
     struct ft_mutex lock;
     struct ft_ingest_session *sessions FT_GUARDED;
     struct ft_uuid store_epoch FT_GUARDED;

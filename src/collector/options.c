@@ -88,6 +88,15 @@ static const struct ft_option options[] = {
     FT_OPT_SIZE(O, log.segment_bytes, "log.segment_bytes", "64MiB", MIB(1), GIB(1),
                 "Size of one file of the log.", .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
 
+    FT_OPT_U64(O, quarantine.files_max, "quarantine.files_max", "1000", 1, 100000,
+               "Blocks that the database cannot take, and as many that were rejected when they "
+               "came, are kept in data_dir/quarantine for a person to look at. Beyond, the oldest "
+               "are deleted.",
+               .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
+    FT_OPT_SIZE(O, quarantine.bytes_max, "quarantine.bytes_max", "64MiB", MIB(1), GIB(1024),
+                "Bytes of them, of each of the two.",
+                .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
+
     FT_OPT_U64(O, duckdb.batch_rows, "duckdb.batch_rows", "20000", 1, 1000000,
                "Rows of one transaction, when they come fast.", .flags = FT_OPTION_ADVANCED),
     FT_OPT_DURATION(O, duckdb.batch_interval, "duckdb.batch_interval", "250ms", FT_NS_PER_MS,
@@ -135,6 +144,7 @@ static const struct ft_option options[] = {
 static const struct ft_option_group groups[] = {
     {"ingest", "Agents"},
     {"log", "Events on disk until the database has them"},
+    {"quarantine", "Blocks that cannot be stored"},
     {"duckdb", "The embedded database"},
     {"http", "Page, API and metrics"},
     {"logging", "Log lines"},

@@ -39,6 +39,10 @@ struct ft_collector_options {
         uint64_t segment_bytes;
     } log;
     struct {
+        uint64_t files_max;
+        uint64_t bytes_max;
+    } quarantine;
+    struct {
         uint64_t batch_rows;
         int64_t batch_interval;
         uint64_t memory_bytes;

@@ -4,52 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/sinker_impl.h"
 #include "wire/batch_builder.h"
 #include "wire/batch_reader.h"
-
-/* One transaction; it is committed when its blocks are that many, or that large. */
-#define BLOCKS_MAX       1024
-#define BLOCKS_BYTES_MAX ((size_t)16 << 20)
-
-/*
- * A block whose rows are appended and not committed.  It is kept so that live streams get its rows
- * once they are stored, and only then.
- */
-struct pending {
-    struct ft_block block;
-    struct ft_instance_key key;
-    uint64_t first_seq;
-    uint64_t last_seq;
-    uint64_t lost[FT_LOSS_CAUSE_N]; /* Told by its LOSS events. */
-};
-
-struct ft_sinker {
-    struct ft_sinker_options options;
-    struct ft_log_reader *reader;
-    struct ft_id_deriver *deriver;
-    uint64_t committed_position;
-    uint64_t read_position;
-    uint64_t n_rows;      /* Appended and not committed. */
-    int64_t first_row_ns; /* When the first of them was appended. */
-    size_t n_pending;
-    size_t pending_bytes;
-    struct pending pending[BLOCKS_MAX];
-    struct ft_row *rows; /* FT_BATCH_EVENTS_MAX */
-    struct ft_sinker_stats stats;
-};
 
 static ft_err stay_in_log(struct ft_sinker *sinker, struct ft_diag *reterr_diag);
 static bool commit_is_due(const struct ft_sinker *sinker);
 static ft_err take_block(struct ft_sinker *sinker, struct ft_block *block,
                          struct ft_diag *reterr_diag);
 static size_t decode(struct ft_sinker *sinker, struct ft_batch_reader *reader,
-                     struct pending *pending);
-static uint64_t count_stored(struct ft_sinker *sinker, const struct pending *pending);
-static void publish(struct ft_sinker *sinker, const struct pending *pending,
+                     struct ft_sinker_block *pending);
+static void settle(struct ft_sinker *sinker, const struct ft_sinker_block *pending);
+static void publish(struct ft_sinker *sinker, const struct ft_sinker_block *pending,
                     uint64_t stored_before);
-static void count_damage(struct ft_sinker *sinker, const struct ft_block *block);
-static void release_pending(struct ft_sinker *sinker);
-static void begin_again(struct ft_sinker *sinker);
 
 ft_err ft_sinker_create(const struct ft_sinker_options *options, struct ft_sinker **ret_sinker,
                         struct ft_diag *reterr_diag)
@@ -67,9 +34,13 @@ ft_err ft_sinker_create(const struct ft_sinker_options *options, struct ft_sinke
     FT_TRY(ft_log_reader_open(options->log, options->name, false, &sinker->reader));
     FT_TRY(
         ft_sink_begin(options->sink, &options->log_id, &sinker->committed_position, reterr_diag));
+    sinker->stats.found_position = sinker->committed_position;
     FT_TRY(stay_in_log(sinker, reterr_diag));
     sinker->stats.committed_position = sinker->committed_position;
-    begin_again(sinker);
+    if (options->quarantine != NULL) {
+        FT_TRY(ft_quarantine_settle(options->quarantine, sinker->committed_position));
+    }
+    ft_sinker_begin_again(sinker);
     *ret_sinker = FT_TAKE(sinker);
     return FT_OK;
 }
@@ -79,7 +50,7 @@ void ft_sinker_destroy(struct ft_sinker *sinker)
     if (sinker == NULL) {
         return;
     }
-    release_pending(sinker);
+    ft_sinker_release_pending(sinker);
     if (sinker->reader != NULL) {
         ft_log_reader_close(sinker->reader);
     }
@@ -92,53 +63,82 @@ ft_err ft_sinker_step(struct ft_sinker *sinker, int64_t deadline_mono_ns,
                       struct ft_diag *reterr_diag)
 {
     if (commit_is_due(sinker)) {
-        return ft_sinker_flush(sinker, reterr_diag);
+        return ft_sinker_commit(sinker, reterr_diag);
     }
-    if (sinker->n_rows > 0) {
-        int64_t due_ns = sinker->first_row_ns + sinker->options.batch_interval_ns;
+    if (sinker->n_pending == FT_SINKER_BLOCKS_MAX) {
+        return ft_sinker_end_trial(sinker, reterr_diag);
+    }
+    if (sinker->n_pending > 0) {
+        int64_t due_ns = sinker->first_ns + sinker->options.batch_interval_ns;
         deadline_mono_ns = due_ns < deadline_mono_ns ? due_ns : deadline_mono_ns;
     }
     struct ft_block block = {0};
     ft_err err = ft_log_reader_next(sinker->reader, true, &block);
     if (err == ft_err_from_errno(EAGAIN)) {
+        if (sinker->n_suspects > 0) {
+            return ft_sinker_end_trial(sinker, reterr_diag);
+        }
         (void)ft_log_reader_wait(sinker->reader, true, deadline_mono_ns);
         return FT_OK;
     }
     if (err == FT_E_CORRUPT) {
-        count_damage(sinker, &block);
-        sinker->read_position = block.position;
+        (void)ft_sinker_add_pending(sinker, &block, FT_SINKER_DAMAGED);
         return FT_OK;
     }
     if (err != FT_OK) {
         return ft_diag_set(reterr_diag, err, NULL, 0, 0, "the log cannot be read: %s",
                            ft_err_text(err));
     }
-    err = take_block(sinker, &block, reterr_diag);
+    struct ft_diag diag = {0};
+    err = take_block(sinker, &block, &diag);
+    if (err != FT_OK) {
+        err = ft_sinker_on_failure(sinker, block.data == NULL, err, &diag);
+    } else if (ft_sinker_is_in_trial(sinker) && sinker->n_rows > 0 &&
+               ft_sinker_is_neighbour(sinker, &sinker->pending[sinker->n_pending - 1])) {
+        err = ft_sinker_commit(sinker, &diag);
+    }
     ft_block_release(&block);
+    if (err != FT_OK && reterr_diag != NULL) {
+        *reterr_diag = diag;
+    }
     return err;
 }
 
 ft_err ft_sinker_flush(struct ft_sinker *sinker, struct ft_diag *reterr_diag)
 {
+    if (sinker->n_suspects == 0) {
+        return ft_sinker_commit(sinker, reterr_diag);
+    }
+    /* The cursor must not move over them yet: they are tried again later. */
+    ft_quarantine_acquit(sinker->options.quarantine);
+    ft_sinker_begin_again(sinker);
+    return ft_sink_commit(sinker->options.sink, sinker->committed_position, reterr_diag);
+}
+
+ft_err ft_sinker_commit(struct ft_sinker *sinker, struct ft_diag *reterr_diag)
+{
     if (sinker->read_position == sinker->committed_position) {
         return FT_OK;
     }
-    ft_err err = ft_sink_commit(sinker->options.sink, sinker->read_position, reterr_diag);
+    struct ft_diag diag = {0};
+    ft_err err = ft_sink_commit(sinker->options.sink, sinker->read_position, &diag);
     if (err != FT_OK) {
-        sinker->stats.failures++;
-        begin_again(sinker);
+        err = ft_sinker_on_failure(sinker, true, err, &diag);
+        if (err != FT_OK && reterr_diag != NULL) {
+            *reterr_diag = diag;
+        }
         return err;
     }
+    ft_sinker_on_commit(sinker);
     sinker->committed_position = sinker->read_position;
     sinker->stats.rows += sinker->n_rows;
     sinker->stats.commits++;
     sinker->stats.committed_position = sinker->committed_position;
     sinker->stats.last_commit_real_ns = ft_clock_real_ns(sinker->options.clock);
     for (size_t i = 0; i < sinker->n_pending; i++) {
-        uint64_t stored_before = count_stored(sinker, &sinker->pending[i]);
-        publish(sinker, &sinker->pending[i], stored_before);
+        settle(sinker, &sinker->pending[i]);
     }
-    release_pending(sinker);
+    ft_sinker_release_pending(sinker);
     return ft_log_reader_confirm(sinker->reader, sinker->committed_position);
 }
 
@@ -163,49 +163,94 @@ static ft_err stay_in_log(struct ft_sinker *sinker, struct ft_diag *reterr_diag)
     return ft_sink_commit(sinker->options.sink, last, reterr_diag);
 }
 
+struct ft_sinker_block *ft_sinker_add_pending(struct ft_sinker *sinker, struct ft_block *block,
+                                              enum ft_sinker_fate fate)
+{
+    if (sinker->n_pending == 0) {
+        sinker->first_ns = ft_clock_mono_ns(sinker->options.clock);
+    }
+    struct ft_sinker_block *pending = &sinker->pending[sinker->n_pending++];
+    *pending = (struct ft_sinker_block){.block = *block, .fate = fate};
+    *block = (struct ft_block){0};
+    const struct ft_block_info *info = &pending->block.info;
+    memcpy(pending->key.agent_id.bytes, info->agent_id, sizeof info->agent_id);
+    memcpy(pending->key.instance_id.bytes, info->instance_id, sizeof info->instance_id);
+    if (info->n_events > 0) {
+        pending->first_seq = info->first_seq;
+        pending->last_seq = info->first_seq + info->n_events - 1;
+    }
+    sinker->pending_bytes += pending->block.size;
+    sinker->read_position = pending->block.position;
+    return pending;
+}
+
+void ft_sinker_let_go(struct ft_sinker *sinker, struct ft_sinker_block *pending)
+{
+    sinker->pending_bytes -= pending->block.size;
+    pending->block.size = 0;
+    ft_block_release(&pending->block);
+}
+
+void ft_sinker_release_pending(struct ft_sinker *sinker)
+{
+    for (size_t i = 0; i < sinker->n_pending; i++) {
+        ft_block_release(&sinker->pending[i].block);
+    }
+    sinker->n_pending = 0;
+    sinker->pending_bytes = 0;
+    sinker->n_rows = 0;
+    sinker->n_suspects = 0;
+}
+
+void ft_sinker_begin_again(struct ft_sinker *sinker)
+{
+    ft_sinker_release_pending(sinker);
+    sinker->read_position = sinker->committed_position;
+    ft_log_reader_seek(sinker->reader, sinker->committed_position);
+}
+
 static bool commit_is_due(const struct ft_sinker *sinker)
 {
-    if (sinker->n_pending == BLOCKS_MAX || sinker->pending_bytes >= BLOCKS_BYTES_MAX ||
+    if (sinker->n_suspects > 0) {
+        return false; /* Only together with another block, or at the end of the trial. */
+    }
+    if (sinker->n_pending == FT_SINKER_BLOCKS_MAX ||
+        sinker->pending_bytes >= FT_SINKER_BLOCKS_BYTES_MAX ||
         sinker->n_rows >= sinker->options.batch_rows) {
         return true;
     }
-    return sinker->n_rows > 0 && ft_clock_mono_ns(sinker->options.clock) >=
-                                     sinker->first_row_ns + sinker->options.batch_interval_ns;
+    return sinker->n_pending > 0 && ft_clock_mono_ns(sinker->options.clock) >=
+                                        sinker->first_ns + sinker->options.batch_interval_ns;
 }
 
-/* Moves the block into 'pending' when its rows are appended. */
+/* Moves the block into 'pending' when its rows are appended, or when it is passed over. */
 static ft_err take_block(struct ft_sinker *sinker, struct ft_block *block,
                          struct ft_diag *reterr_diag)
 {
     FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = NULL;
     ft_err err = ft_batch_reader_open(block->data, block->size, &reader, reterr_diag);
     if (err == ft_err_from_errno(ENOMEM)) {
-        /* That says nothing about the block, and the sink has not heard of it: it comes again. */
-        ft_log_reader_seek(sinker->reader, sinker->read_position);
         return err;
     }
     if (err != FT_OK) {
-        count_damage(sinker, block);
-        sinker->read_position = block->position;
-        return FT_OK;
+        return ft_sinker_pass_undecodable(sinker, block, reterr_diag);
     }
-    struct pending *pending = &sinker->pending[sinker->n_pending];
-    *pending = (struct pending){.block = *block};
+    struct ft_sinker_block *pending = ft_sinker_add_pending(sinker, block, FT_SINKER_STORED);
     size_t n_rows = decode(sinker, reader, pending);
-    err = ft_sink_append(sinker->options.sink, sinker->rows, n_rows, reterr_diag);
-    if (err != FT_OK) {
-        sinker->stats.failures++;
-        begin_again(sinker);
-        return err;
-    }
-    if (sinker->n_rows == 0) {
-        sinker->first_row_ns = ft_clock_mono_ns(sinker->options.clock);
-    }
+    FT_TRY(ft_sink_append(sinker->options.sink, sinker->rows, n_rows, reterr_diag));
     sinker->n_rows += n_rows;
-    sinker->n_pending++;
-    sinker->pending_bytes += block->size;
-    sinker->read_position = block->position;
-    *block = (struct ft_block){0};
+    return FT_OK;
+}
+
+ft_err ft_sinker_append(struct ft_sinker *sinker, const struct ft_sinker_block *pending,
+                        struct ft_diag *reterr_diag)
+{
+    FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = NULL;
+    FT_TRY(ft_batch_reader_open(pending->block.data, pending->block.size, &reader, reterr_diag));
+    struct ft_sinker_block again = *pending; /* What it tells is counted already. */
+    size_t n_rows = decode(sinker, reader, &again);
+    FT_TRY(ft_sink_append(sinker->options.sink, sinker->rows, n_rows, reterr_diag));
+    sinker->n_rows += n_rows;
     return FT_OK;
 }
 
@@ -215,13 +260,8 @@ static ft_err take_block(struct ft_sinker *sinker, struct ft_block *block,
  * work of a row.
  */
 static size_t decode(struct ft_sinker *sinker, struct ft_batch_reader *reader,
-                     struct pending *pending)
+                     struct ft_sinker_block *pending)
 {
-    memcpy(pending->key.agent_id.bytes, pending->block.info.agent_id,
-           sizeof pending->key.agent_id.bytes);
-    pending->key.instance_id = *ft_batch_reader_instance(reader);
-    pending->first_seq = ft_batch_reader_first_seq(reader);
-    pending->last_seq = pending->first_seq + ft_batch_reader_count(reader) - 1;
     size_t n = 0;
     struct ft_row *row = sinker->rows;
     while (ft_batch_reader_next(reader, &row->event)) {
@@ -239,42 +279,69 @@ static size_t decode(struct ft_sinker *sinker, struct ft_batch_reader *reader,
     return n;
 }
 
-struct stored_context {
-    const struct pending *pending;
+struct settle_context {
+    const struct ft_sinker_block *pending;
     uint64_t stored_before;
 };
 
-static void add_stored(void *ctx, struct ft_instance *instance)
+static void add_settled(void *ctx, struct ft_instance *instance)
 {
-    struct stored_context *context = ctx;
-    const struct pending *pending = context->pending;
+    struct settle_context *context = ctx;
+    const struct ft_sinker_block *pending = context->pending;
     context->stored_before = instance->stored_seq;
     if (pending->last_seq <= instance->stored_seq) {
-        return; /* Replayed: its rows and its losses are there already. */
+        return; /* Replayed: it was counted before. */
     }
     uint64_t first_new =
         pending->first_seq > instance->stored_seq ? pending->first_seq : instance->stored_seq + 1;
-    instance->stored_events += pending->last_seq - first_new + 1;
+    uint64_t n_new = pending->last_seq - first_new + 1;
     instance->stored_seq = pending->last_seq;
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        instance->lost_events[cause] += pending->lost[cause];
+    switch (pending->fate) {
+    case FT_SINKER_STORED:
+        instance->stored_events += n_new;
+        for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+            instance->lost_events[cause] += pending->lost[cause];
+        }
+        break;
+    case FT_SINKER_POISON:
+        instance->quarantined_events += n_new;
+        break;
+    case FT_SINKER_DAMAGED:
+        instance->damaged_events += n_new;
+        break;
     }
 }
 
-/* Up to which number the instance was stored before this block was. */
-static uint64_t count_stored(struct ft_sinker *sinker, const struct pending *pending)
+/* The cursor has moved over the block: counts it, and shows its rows. */
+static void settle(struct ft_sinker *sinker, const struct ft_sinker_block *pending)
 {
-    struct stored_context context = {.pending = pending};
-    ft_err_ignore(ft_instances_with(sinker->options.instances, &pending->key, add_stored, &context),
-                  "an instance that was forgotten is read from the store when it returns");
-    return context.stored_before;
+    struct settle_context context = {.pending = pending};
+    if (pending->last_seq != 0) {
+        ft_err_ignore(
+            ft_instances_with(sinker->options.instances, &pending->key, add_settled, &context),
+            "an instance that was forgotten is read from the store when it returns");
+    }
+    switch (pending->fate) {
+    case FT_SINKER_STORED:
+        publish(sinker, pending, context.stored_before);
+        break;
+    case FT_SINKER_POISON:
+        sinker->stats.quarantined_blocks++;
+        sinker->stats.quarantined_events += pending->block.info.n_events;
+        break;
+    case FT_SINKER_DAMAGED:
+        sinker->stats.damaged_blocks++;
+        sinker->stats.damaged_events += pending->block.info.n_events;
+        break;
+    }
 }
 
 /*
  * A stream that was there before the commit gets the rows here; one that comes later finds them in
  * the store.  So a client that opens its stream first and then asks the store misses nothing.
  */
-static void publish(struct ft_sinker *sinker, const struct pending *pending, uint64_t stored_before)
+static void publish(struct ft_sinker *sinker, const struct ft_sinker_block *pending,
+                    uint64_t stored_before)
 {
     const struct ft_sinker_options *options = &sinker->options;
     FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = NULL;
@@ -296,28 +363,4 @@ static void publish(struct ft_sinker *sinker, const struct pending *pending, uin
         }
         options->on_row(options->on_row_ctx, &row);
     }
-}
-
-static void count_damage(struct ft_sinker *sinker, const struct ft_block *block)
-{
-    sinker->stats.damaged_blocks++;
-    sinker->stats.damaged_events += block->info.n_events;
-}
-
-static void release_pending(struct ft_sinker *sinker)
-{
-    for (size_t i = 0; i < sinker->n_pending; i++) {
-        ft_block_release(&sinker->pending[i].block);
-    }
-    sinker->n_pending = 0;
-    sinker->pending_bytes = 0;
-    sinker->n_rows = 0;
-}
-
-/* Back to the last commit: nothing behind it is kept. */
-static void begin_again(struct ft_sinker *sinker)
-{
-    release_pending(sinker);
-    sinker->read_position = sinker->committed_position;
-    ft_log_reader_seek(sinker->reader, sinker->committed_position);
 }

@@ -4,8 +4,9 @@
  * commits rows and position together.  A sink that fails is tried again from its last commit; the
  * log keeps everything meanwhile.  Live streams get a row after the commit that stores it, once.
  *
- * A block that cannot be decoded (it was checked when it came: so it was damaged since) is
- * counted, shown and passed over: it never holds up what is behind it.
+ * A block that the sink cannot take never holds up what is behind it: it is put into quarantine and
+ * passed over (sinker_poison.c says how it is told from a sink that is away).  One that was damaged
+ * on disk is counted and passed over.
  *
  * Thread: one thread steps; stats any.
  */
@@ -18,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "collector/instances.h"
+#include "collector/quarantine.h"
 #include "flow/query.h"
 #include "sink/sink.h"
 #include "store/log.h"
@@ -31,6 +33,7 @@ struct ft_sinker_options {
     struct ft_uuid log_id;
     struct ft_sink *sink;
     struct ft_instances *instances;
+    struct ft_quarantine *quarantine; /* NULL: what cannot be decoded is counted as damaged. */
     /* Each row once it is stored, for live streams, while somebody wants them; may be NULL. */
     void (*on_row)(void *ctx, const struct ft_row *row);
     bool (*rows_are_wanted)(void *ctx); /* Not NULL where on_row is not. */
@@ -43,7 +46,10 @@ struct ft_sinker_stats {
     _Atomic uint64_t failures;
     _Atomic uint64_t damaged_blocks;
     _Atomic uint64_t damaged_events;
+    _Atomic uint64_t quarantined_blocks;
+    _Atomic uint64_t quarantined_events;
     _Atomic uint64_t committed_position;
+    uint64_t found_position; /* What the sink had at the start; the log may end before it. */
     _Atomic int64_t last_commit_real_ns;
 };
 

@@ -30,6 +30,11 @@ static void write_agents(void *ctx, struct ft_json_writer *writer)
     write_view(ctx, writer, ft_collector_write_agents);
 }
 
+static void write_quarantine(void *ctx, struct ft_json_writer *writer)
+{
+    write_view(ctx, writer, ft_collector_write_quarantine);
+}
+
 /* Ready while the log can be written: a store that is behind loses nothing. */
 static bool is_ready(void *ctx, struct ft_buf *why)
 {
@@ -73,6 +78,7 @@ ft_err ft_site_open(struct ft_collector *collector, struct ft_site *site,
                                        .metrics_prefix = "flowtrail_collector",
                                        .agents = write_agents,
                                        .status = write_status,
+                                       .quarantine = write_quarantine,
                                        .ctx = collector};
     FT_TRY(ft_flows_api_create(site->web, &api, &site->api));
     FT_TRY(ft_web_start(site->web, reterr_diag));

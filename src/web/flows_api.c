@@ -126,9 +126,9 @@ static void respond_json(struct ft_web_request *request, struct ft_json_writer *
     ft_buf_deinit(writer->buf);
 }
 
-static void on_agents(void *ctx, struct ft_web_request *request)
+static void respond_array(struct ft_flows_api *api, struct ft_web_request *request,
+                          const char *name, ft_flows_api_json_fn *write)
 {
-    const struct ft_flows_api *api = ctx;
     struct ft_buf buf;
     struct ft_json_writer writer;
     if (refuse_params(request)) {
@@ -137,10 +137,22 @@ static void on_agents(void *ctx, struct ft_web_request *request)
     ft_buf_init(&buf, 0);
     ft_json_writer_init(&writer, &buf);
     ft_json_object_begin(&writer);
-    ft_json_key(&writer, "agents");
-    api->options.agents(api->options.ctx, &writer);
+    ft_json_key(&writer, name);
+    write(api->options.ctx, &writer);
     ft_json_object_end(&writer);
     respond_json(request, &writer);
+}
+
+static void on_agents(void *ctx, struct ft_web_request *request)
+{
+    struct ft_flows_api *api = ctx;
+    respond_array(api, request, "agents", api->options.agents);
+}
+
+static void on_quarantine(void *ctx, struct ft_web_request *request)
+{
+    struct ft_flows_api *api = ctx;
+    respond_array(api, request, "quarantine", api->options.quarantine);
 }
 
 static void on_status(void *ctx, struct ft_web_request *request)
@@ -173,6 +185,9 @@ static ft_err add_routes(struct ft_flows_api *api, struct ft_web *web)
     }
     if (api->options.status != NULL) {
         FT_TRY(ft_web_route(web, "/api/v1/status", FT_WEB_RUN_DIRECT, on_status, api));
+    }
+    if (api->options.quarantine != NULL) {
+        FT_TRY(ft_web_route(web, "/api/v1/quarantine", FT_WEB_RUN_DIRECT, on_quarantine, api));
     }
     return FT_OK;
 }

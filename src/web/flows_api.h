@@ -14,6 +14,7 @@
  *   GET /api/v1/live     server-sent events, one row each (web/live.h)
  *   GET /api/v1/agents   {"agents": […]}, from the program
  *   GET /api/v1/status   from the program
+ *   GET /api/v1/quarantine  {"quarantine": […]}, from the program
  *
  * Errors: 400 names the parameter; 503 when too much waits; 504 when the query took too long.  A
  * query stops when its client goes.
@@ -53,6 +54,8 @@ struct ft_flows_api_options {
      * "balanced").
      */
     ft_flows_api_json_fn *status;
+    /* An array of objects: "kind", "file", "time", "reason", "agent_id", "events", …. */
+    ft_flows_api_json_fn *quarantine;
     void *ctx;
 };
 

@@ -5,11 +5,14 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "lib/fault_disk.h"
 #include "lib/test.h"
 
 struct world {
     struct ft_log *log;
     struct ft_instances *instances;
+    struct ft_disk *disk;
+    struct ft_quarantine *quarantine;
     struct ft_ingest_stats ingest;
     struct ft_sinker_stats sinker;
     struct ft_buf out;
@@ -21,12 +24,18 @@ static void setup(struct world *world)
     struct ft_log_options log = {.bytes_max = 1 << 20};
     CHECK_OK(ft_log_memory_create(&log, &world->log));
     CHECK_OK(ft_instances_create(&world->instances));
+    world->disk = ft_fault_disk_create(1);
+    struct ft_quarantine_options quarantine = {
+        .disk = world->disk, .clock = ft_clock_system(), .files_max = 10, .bytes_max = 1 << 20};
+    CHECK_OK(ft_quarantine_open(&quarantine, &world->quarantine));
     ft_buf_init(&world->out, 0);
 }
 
 static void teardown(struct world *world)
 {
     ft_buf_deinit(&world->out);
+    ft_quarantine_destroy(world->quarantine);
+    ft_disk_destroy(world->disk);
     ft_instances_destroy(world->instances);
     ft_log_destroy(world->log);
 }
@@ -70,6 +79,7 @@ static const char *say(struct world *world,
                                      .ingest = &world->ingest,
                                      .sinker = &world->sinker,
                                      .log = world->log,
+                                     .quarantine = world->quarantine,
                                      .store_error = "",
                                      .ingest_error = ""};
     struct ft_json_writer writer;
@@ -130,5 +140,31 @@ TEST(of_many_that_do_not_balance_some_are_named_and_all_counted)
         n++;
     }
     CHECK_INT(n, 8);
+    teardown(&world);
+}
+
+TEST(what_is_in_quarantine_degrades_the_status_and_is_listed)
+{
+    struct world world;
+    setup(&world);
+    CHECK(strstr(say(&world, ft_collector_write_status), "quarantine") == NULL);
+    CHECK_STR(say(&world, ft_collector_write_quarantine), "[]");
+    struct ft_quarantine_entry entry = {.agent_id = {{1}},
+                                        .instance_id = {{2}},
+                                        .first_seq = 11,
+                                        .n_events = 5,
+                                        .time_ns = FT_NS_PER_S,
+                                        .position = 3,
+                                        .reason = "storing flows: Constraint Error"};
+    CHECK_OK(ft_quarantine_put_poison(world.quarantine, &entry, "bytes", 5));
+    CHECK_SAYS(say(&world, ft_collector_write_status),
+               "{\"name\":\"quarantine\",\"health\":\"degraded\",\"text\":\"1 blocks, 0 KiB, ");
+    CHECK_STR(say(&world, ft_collector_write_quarantine),
+              "[{\"kind\":\"poison\",\"file\":\"poison-0000000000000001\","
+              "\"time\":\"1970-01-01T00:00:01.000Z\","
+              "\"reason\":\"storing flows: Constraint Error\","
+              "\"agent_id\":\"01000000-0000-0000-0000-000000000000\","
+              "\"instance_id\":\"02000000-0000-0000-0000-000000000000\","
+              "\"events\":5,\"first_seq\":11,\"last_seq\":15,\"bytes\":5}]");
     teardown(&world);
 }

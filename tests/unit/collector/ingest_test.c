@@ -86,6 +86,76 @@ TEST(a_poison_batch_is_rejected_and_blocks_nothing)
     CHECK_INT(known(&world).appended_events, 20);
     CHECK_INT(known(&world).rejected_events, 5);
     CHECK_INT(known(&world).missing_events, 0);
+    CHECK_STR(ft_fault_disk_name(world.disk, 0), "rejected-0000000000000001");
+    CHECK_INT(ft_quarantine_stats(world.quarantine)->events[FT_QUARANTINE_REJECTED], 5);
+    /* Its repeat is a repeat, and not kept once more. */
+    CHECK(send_batch(session, &instance_id, 11, 5, 77));
+    commit(&world);
+    CHECK_INT(ft_quarantine_stats(world.quarantine)->files, 1);
+    teardown(&world);
+}
+
+static bool send_bytes(struct ft_ingest_session *session, const void *data, size_t size)
+{
+    struct ft_buf message;
+    uint8_t head[FT_WIRE_BATCH_HEAD_SIZE_MAX];
+    ft_buf_init(&message, 0);
+    ft_buf_add(&message, head, ft_batch_head_encode(size, head));
+    ft_buf_add(&message, data, size);
+    bool go_on = ft_ingest_session_message(session, message.data, message.size);
+    ft_buf_deinit(&message);
+    return go_on;
+}
+
+/* It does not even say which events it holds: the session ends, and the bytes are kept. */
+TEST(a_batch_that_is_no_protobuf_ends_its_session_and_is_kept)
+{
+    static const char bytes[] = "\x0a\x03 and nothing that makes sense";
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK(!send_bytes(session, bytes, sizeof bytes));
+    CHECK(world.peers[0].closed);
+    CHECK_INT(world.peers[0].why, FT_INGEST_CLOSE_PROTOCOL);
+    commit(&world);
+    size_t size = 0;
+    const uint8_t *file =
+        ft_fault_disk_content(world.disk, ft_fault_disk_name(world.disk, 0), &size);
+    CHECK_BYTES(file + FT_QUARANTINE_HEADER_SIZE, size - FT_QUARANTINE_HEADER_SIZE, bytes,
+                sizeof bytes);
+    CHECK_INT(known(&world).rejected_events, 0);
+    CHECK_INT(world.peers[0].n_messages, 1);
+    teardown(&world);
+}
+
+/* The log would refuse it for ever, and the agent send it for ever. */
+TEST(a_batch_larger_than_a_block_of_the_log_is_rejected)
+{
+    /* A field of a newer version, number 2000, of a million bytes and more. */
+    static const uint8_t tag[] = {0x82, 0x7d, 0x80, 0x80, 0x60};
+    static uint8_t padding[0x60 << 14];
+    struct world world;
+    setup(&world, 1 << 24, 1 << 24);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    struct ft_batch_builder *builder = NULL;
+    struct ft_buf body;
+    CHECK_OK(ft_batch_builder_create(&instance_id, &builder));
+    struct ft_event event = {.seq = 1, .time_ns = 1, .type = FT_EVENT_DROP};
+    CHECK_OK(ft_batch_builder_add(builder, &event));
+    ft_buf_init(&body, 0);
+    CHECK_OK(ft_batch_builder_seal(builder, &body));
+    ft_buf_add(&body, tag, sizeof tag);
+    ft_buf_add(&body, padding, sizeof padding);
+    CHECK(body.size > FT_LOG_BLOCK_SIZE_MAX);
+    CHECK(send_bytes(session, body.data, body.size));
+    commit(&world);
+    CHECK_INT(world.peers[0].last.ack.n_rejected, 1);
+    CHECK_INT(known(&world).rejected_events, 1);
+    CHECK_INT(ft_quarantine_stats(world.quarantine)->files, 1);
+    ft_buf_deinit(&body);
+    ft_batch_builder_destroy(builder);
     teardown(&world);
 }
 

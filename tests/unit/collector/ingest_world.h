@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "collector/ingest.h"
+#include "lib/fault_disk.h"
 #include "lib/test.h"
 #include "wire/batch_builder.h"
 
@@ -25,6 +26,8 @@ struct world {
     struct ft_log *log;
     struct ft_instances *instances;
     struct ft_ingest *ingest;
+    struct ft_disk *disk; /* Of the quarantine. */
+    struct ft_quarantine *quarantine;
     struct peer peers[4];
     struct ft_random_seeded random;
     unsigned n_kept; /* Calls of keep_epoch. */
@@ -81,6 +84,10 @@ static inline void setup_signed(struct world *world, uint64_t log_bytes, uint64_
     CHECK_OK(ft_log_memory_create(&log, &world->log));
     /* A reader that confirms nothing: the log fills up. */
     CHECK_OK(ft_instances_create(&world->instances));
+    world->disk = ft_fault_disk_create(1);
+    struct ft_quarantine_options quarantine = {
+        .disk = world->disk, .clock = ft_clock_system(), .files_max = 10, .bytes_max = 1 << 24};
+    CHECK_OK(ft_quarantine_open(&quarantine, &world->quarantine));
     struct ft_ingest_options options = {.collector_id = collector_id,
                                         .store_epoch = store_epoch,
                                         .signer = signer,
@@ -95,6 +102,7 @@ static inline void setup_signed(struct world *world, uint64_t log_bytes, uint64_
                                         .clock = ft_clock_system(),
                                         .log = world->log,
                                         .instances = world->instances,
+                                        .quarantine = world->quarantine,
                                         .peer_ops = &peer_ops};
     CHECK_OK(ft_ingest_create(&options, &world->ingest));
 }
@@ -113,6 +121,8 @@ static inline void teardown(struct world *world)
         CHECK_INT(world->peers[i].n_refs, 0);
     }
     ft_ingest_destroy(world->ingest);
+    ft_quarantine_destroy(world->quarantine);
+    ft_disk_destroy(world->disk);
     ft_instances_destroy(world->instances);
     ft_log_destroy(world->log);
 }
