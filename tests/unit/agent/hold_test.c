@@ -189,7 +189,8 @@ TEST(below_a_service_manager_it_keeps)
     CHECK_INT(setenv("LISTEN_FDNAMES", FT_HOLD_EVENTS_NAME ":" FT_HOLD_MEMORY_NAME, 1), 0);
     struct ft_hold *hold;
     struct ft_held held;
-    /* The service manager's descriptors begin at 3, whatever whoever runs the test has left there. */
+    /* The service manager's descriptors begin at 3, whatever whoever runs the test has left there.
+     */
     int events = fcntl(make_file("events"), F_DUPFD_CLOEXEC, 10);
     int memory = fcntl(make_file("memory"), F_DUPFD_CLOEXEC, 10);
     CHECK_INT(dup2(events, 3), 3);
