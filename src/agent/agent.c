@@ -18,6 +18,7 @@
 #define IDLE_NS (1 * FT_NS_PER_S)
 
 static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag);
+static ft_err open_capture(struct ft_agent *agent, struct ft_diag *diag);
 static ft_err make_identity(struct ft_agent *agent, struct ft_diag *diag);
 static ft_err open_spool(struct ft_agent *agent, bool has_agent_id, struct ft_diag *diag);
 static ft_err read_boot_id(struct ft_uuid *ret_boot_id);
@@ -75,15 +76,11 @@ static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag)
     (void)snprintf(agent->host_name, sizeof agent->host_name, "%s",
                    agent->options->agent.host_name[0] != '\0' ? agent->options->agent.host_name
                                                               : agent->host.hostname);
+    FT_TRY(ft_rescue_open(agent->options, ft_random_system(), &agent->rescue));
     FT_TRY(make_identity(agent, diag));
     FT_TRY(ft_metrics_create(0, &agent->metrics));
     FT_TRY(open_pipeline(agent, diag));
-    struct ft_capture_options capture = {.config = agent->options,
-                                         .clock = agent->clock,
-                                         .random = ft_random_system(),
-                                         .pipeline = agent->pipeline,
-                                         .alive_ns = &agent->pipeline_alive_ns};
-    FT_TRY(ft_capture_create(&capture, &agent->capture, diag));
+    FT_TRY(open_capture(agent, diag));
     FT_TRY(open_delivery(agent, diag));
     FT_TRY(ft_agent_metrics_register(agent));
     FT_TRY(ft_control_open(agent, &agent->control, diag));
@@ -92,6 +89,28 @@ static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag)
     }
     FT_TRY(ft_delivery_start(agent->delivery));
     return ft_capture_start(agent->capture);
+}
+
+static ft_err open_capture(struct ft_agent *agent, struct ft_diag *diag)
+{
+    struct ft_capture_options capture = {.config = agent->options,
+                                         .clock = agent->clock,
+                                         .random = ft_random_system(),
+                                         .pipeline = agent->pipeline,
+                                         .alive_ns = &agent->pipeline_alive_ns,
+                                         .rescue = agent->rescue};
+    if (agent->spool != NULL) {
+        struct ft_spool_identity identity;
+        ft_spool_get_identity(agent->spool, &identity);
+        capture.durable_seq = &ft_spool_stats(agent->spool)->durable_seq;
+        capture.known_seq = identity.known_seq;
+    }
+    FT_TRY(ft_capture_create(&capture, &agent->capture, diag));
+    struct ft_loss loss;
+    if (ft_rescue_get_loss(agent->rescue, &loss)) {
+        ft_tally_lose(ft_pipeline_tally(agent->pipeline), &loss);
+    }
+    return FT_OK;
 }
 
 static ft_err make_identity(struct ft_agent *agent, struct ft_diag *diag)
@@ -147,7 +166,8 @@ static ft_err open_spool(struct ft_agent *agent, bool has_agent_id, struct ft_di
         .clock = agent->clock,
         .random = ft_random_system(),
         .has_agent_id = has_agent_id,
-        .agent_id = agent->agent_id};
+        .agent_id = agent->agent_id,
+        .kept = ft_rescue_get_kept(agent->rescue)};
     if (!ft_agent_ratio_parse(config->spool.free_ratio_min, &options.free_ratio_min)) {
         return FT_E_RANGE; /* The options' check has let it pass. */
     }
@@ -165,6 +185,7 @@ static ft_err open_spool(struct ft_agent *agent, bool has_agent_id, struct ft_di
     agent->agent_id = identity.agent_id;
     agent->instance_id = identity.instance_id;
     tell_spool(agent, &report);
+    ft_rescue_begin(agent->rescue, report.went_on);
     return FT_OK;
 }
 
@@ -196,7 +217,11 @@ static void tell_spool(const struct ft_agent *agent, const struct ft_spool_repor
                path, (unsigned long long)report->damaged_parts, report->first_damage.file,
                (unsigned long long)report->first_damage.offset, report->first_damage.what);
     }
-    if (report->unclean) {
+    if (report->went_on) {
+        ft_log(FT_LOG_INFO, "agent", "%llu events of the last run come from its memory",
+               (unsigned long long)report->n_kept);
+    }
+    if (report->unclean && (!report->went_on || report->n_crash > 0)) {
         ft_log(FT_LOG_WARN, "agent",
                "the last run did not stop cleanly (%s): %llu events were not in the spool yet%s",
                report->same_boot ? "it was killed" : "the host went down",
@@ -398,9 +423,13 @@ static void stop_all(struct ft_agent *agent)
     bool clean =
         agent->spool != NULL && agent->capture != NULL && ft_spool_is_drained(agent->spool);
     ft_spool_close(agent->spool, clean);
+    if (clean && agent->rescue != NULL) {
+        ft_rescue_release(agent->rescue); /* All of it is on disk. */
+    }
     ft_log_destroy(agent->memory_log);
     ft_pipeline_destroy(agent->pipeline);
     ft_metrics_destroy(agent->metrics);
+    ft_rescue_close(agent->rescue);
     ft_disk_destroy(agent->spool_disk);
 }
 

@@ -33,6 +33,7 @@ struct ft_agent {
     struct ft_spool *spool;    /* NULL: none. */
     struct ft_log *memory_log; /* The pipeline appends to it. */
     struct ft_log *log;        /* The exporter reads it: the spool's, or the same. */
+    struct ft_rescue *rescue;
     struct ft_capture *capture;
     struct ft_delivery *delivery;
     struct ft_control control;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/playback.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "os/ct_kernel.h"
@@ -35,7 +36,9 @@ struct ft_capture {
     bool repaired;
     struct ft_switches switches;
     char switches_path[PATH_MAX]; /* "": their state is not kept. */
+    struct ft_memory *memory;     /* Outlives a crash; NULL: there is none. */
     /* The pipeline thread. */
+    int64_t commit_ns;     /* When what is done is to be committed, block or not. */
     uint8_t *address_data; /* Of the LOCAL_ADDRS chunk. */
     bool recording_failed;
     int64_t update_interval_used_ns;
@@ -52,9 +55,13 @@ static void take_over_switches(struct ft_capture *capture);
 static void set_switches(struct ft_capture *capture);
 static void look_at_tracking(struct ft_capture *capture);
 static ft_err create_source(struct ft_capture *capture);
+static ft_err create_source_with(struct ft_capture *capture, int events_fd);
 static struct ft_ladder_options ladder_of(const struct ft_agent_options *config);
 static void feed_switches(struct ft_capture *capture);
 static void feed_addresses(struct ft_capture *capture);
+static void on_seal(void *ctx, const struct ft_block_info *info, const void *data, size_t size);
+static void settled(void *ctx);
+static void keep_up(struct ft_capture *capture, int64_t now_ns);
 static void run(void *ctx);
 static void emit(void *ctx, struct ft_event *event);
 
@@ -359,12 +366,42 @@ static struct ft_ladder_options ladder_of(const struct ft_agent_options *config)
 
 static ft_err create_source(struct ft_capture *capture)
 {
+    struct ft_rescue *rescue = capture->options.rescue;
+    capture->memory = ft_rescue_get_memory(rescue);
+    int events_fd = ft_rescue_take_events(rescue);
+    ft_err err = create_source_with(capture, events_fd);
+    if (err == FT_E_CORRUPT || err == FT_E_UNSUPPORTED) {
+        ft_fd_close(&events_fd);
+        ft_rescue_begin_anew(rescue, ft_err_text(err));
+        capture->memory = ft_rescue_get_memory(rescue);
+        err = create_source_with(capture, -1);
+    }
+    if (err == FT_OK && capture->memory != NULL) {
+        struct ft_memory_commit commit;
+        ft_rescue_restore(rescue, capture->options.pipeline, capture->options.known_seq);
+        ft_pipeline_set_on_seal(capture->options.pipeline, on_seal, capture);
+        if (!ft_memory_get_committed(capture->memory, &commit)) {
+            ft_pipeline_commit(capture->options.pipeline); /* There is something to go back to. */
+        }
+    }
+    return err;
+}
+
+static ft_err create_source_with(struct ft_capture *capture, int events_fd)
+{
     const struct ft_agent_options *config = capture->options.config;
     struct ft_source_params params = {.kernel = capture->kernel,
                                       .clock = capture->options.clock,
                                       .random = capture->options.random,
                                       .emit = emit,
-                                      .emit_ctx = capture};
+                                      .emit_ctx = capture,
+                                      .memory = capture->memory,
+                                      .events_fd = events_fd};
+    if (capture->memory != NULL) {
+        params.settled = settled;
+        params.on_socket = ft_rescue_on_socket;
+        params.on_socket_ctx = capture->options.rescue;
+    }
     ft_source_options_init(&params.options);
     params.options.queue_bytes_max = config->capture.queue_bytes_max;
     params.options.tracker = tracker_of(capture);
@@ -440,10 +477,57 @@ static void run(void *ctx)
         deadline_ns = deadline_ns < look_ns ? deadline_ns : look_ns;
         (void)ft_source_step(capture->source, deadline_ns);
         ft_pipeline_tick(pipeline);
+        if (capture->memory != NULL) {
+            keep_up(capture, now_ns);
+        }
     }
     while (ft_source_step(capture->source, INT64_MIN)) {
     }
     ft_pipeline_flush(pipeline);
+    if (ft_source_is_uncommitted(capture->source)) {
+        ft_pipeline_commit(pipeline);
+    }
+}
+
+/* The working memory: what is on disk is kept no longer, what is done is committed. */
+static void keep_up(struct ft_capture *capture, int64_t now_ns)
+{
+    ft_memory_release(capture->memory, *capture->options.durable_seq);
+    if (!ft_source_is_uncommitted(capture->source)) {
+        capture->commit_ns = now_ns + capture->options.config->log.flush_interval;
+    } else if (now_ns >= capture->commit_ns) {
+        ft_pipeline_commit(capture->options.pipeline);
+    }
+}
+
+/* ft_pipeline_seal_fn: everything so far has happened, the block included. */
+static void on_seal(void *ctx, const struct ft_block_info *info, const void *data, size_t size)
+{
+    struct ft_capture *capture = ctx;
+    struct ft_pipeline_kept kept;
+    memset(&kept, 0, sizeof kept); /* Also what is between its members. */
+    ft_pipeline_get_kept(capture->options.pipeline, &kept);
+    struct ft_source_commit commit = {.owner = &kept, .owner_size = sizeof kept};
+    if (info != NULL) {
+        commit.block = data;
+        commit.block_size = size;
+        commit.block_info = info;
+        commit.block_info_size = sizeof *info;
+        commit.block_last = info->first_seq + info->n_events - 1;
+    }
+    ft_source_commit(capture->source, &commit);
+    capture->commit_ns =
+        ft_clock_mono_ns(capture->options.clock) + capture->options.config->log.flush_interval;
+}
+
+/* ft_settled_fn: whole messages are done. */
+static void settled(void *ctx)
+{
+    struct ft_capture *capture = ctx;
+    ft_pipeline_settle(capture->options.pipeline);
+    if (ft_source_wants_commit(capture->source)) {
+        ft_pipeline_commit(capture->options.pipeline);
+    }
 }
 
 static void emit(void *ctx, struct ft_event *event)

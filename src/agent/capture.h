@@ -10,6 +10,7 @@
 
 #include "agent/options.h"
 #include "agent/pipeline.h"
+#include "agent/rescue.h"
 #include "base/random.h"
 #include "os/tracking.h"
 #include "source/source.h"
@@ -23,6 +24,11 @@ struct ft_capture_options {
     struct ft_random *random;
     struct ft_pipeline *pipeline;
     _Atomic int64_t *alive_ns; /* Set by the pipeline thread with each turn. */
+    struct ft_rescue *rescue;  /* What the last process has left, and what the next one finds. */
+    /* With a memory of it: numbers up to this one are on disk, and those up to the other were
+     * before this process began. */
+    const _Atomic uint64_t *durable_seq;
+    uint64_t known_seq;
 };
 
 /* -EPERM without CAP_NET_ADMIN; '*reterr_diag' says what to do. */

@@ -24,6 +24,7 @@ static ft_err check_options(const void *options, struct ft_diag *reterr_diag);
 static void settle_options(void *options, ft_option_tell_fn *tell, void *ctx);
 
 static const char *const mode_names[] = {"adaptive", "full", "destroy-only", NULL};
+static const char *const crash_safe_names[] = {"auto", "on", "off", NULL};
 static const char *const sync_names[] = {"interval", "batch", NULL};
 static const char *const action_names[] = {"keep", "drop", NULL};
 /* The order of enum ft_trust_policy. */
@@ -138,6 +139,11 @@ static const struct ft_option options[] = {
     FT_OPT_BOOL(O, capture.repair_tracking, "capture.repair_tracking", "false",
                 "Where no rule asks for connection tracking, add one nftables table (\"flowtrail\")"
                 " that does, and remove it at stop.",
+                .flags = FT_OPTION_RESTART),
+    FT_OPT_ENUM(O, capture.crash_safe, "capture.crash_safe", "auto", crash_safe_names,
+                "Whether what was heard, and what is told while the agent is being started again, "
+                "survives a crash of the agent: it is in memory that the service manager, or a "
+                "small process of the agent's own, holds. auto: when there is a spool.",
                 .flags = FT_OPTION_RESTART),
     FT_OPT_DURATION(O, capture.update_interval, "capture.update_interval", "1m", 0,
                     FT_NS_PER_S * 86400,
@@ -412,6 +418,11 @@ static ft_err check_options(const void *loaded, struct ft_diag *reterr_diag)
         return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
                            "capture.reopen_base: the first wait is longer than the longest, "
                            "capture.reopen_max");
+    }
+    if (o->capture.crash_safe == FT_CRASH_SAFE_ON && o->spool.path[0] == '\0') {
+        return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,
+                           "capture.crash_safe: on takes a spool: without one what is not "
+                           "acknowledged goes with the process; set spool.path");
     }
     if (o->record[0] != '\0' && o->replay[0] != '\0') {
         return ft_diag_set(reterr_diag, FT_E_RANGE, NULL, 0, 0,

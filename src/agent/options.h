@@ -11,6 +11,7 @@
 #include "filter/filter.h"
 
 enum ft_spool_sync { FT_SPOOL_SYNC_INTERVAL, FT_SPOOL_SYNC_BATCH };
+enum ft_crash_safe { FT_CRASH_SAFE_AUTO, FT_CRASH_SAFE_ON, FT_CRASH_SAFE_OFF };
 enum ft_capture_mode { FT_CAPTURE_ADAPTIVE, FT_CAPTURE_FULL, FT_CAPTURE_DESTROY_ONLY };
 
 /* One entry of filter.rules. */
@@ -51,6 +52,7 @@ struct ft_agent_options {
         bool accounting;
         bool timestamps;
         bool repair_tracking;
+        int crash_safe; /* enum ft_crash_safe */
         int64_t update_interval;
         uint64_t flow_table_bytes_max;
         uint64_t queue_bytes_max;

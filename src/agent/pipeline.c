@@ -8,6 +8,10 @@
 #include "base/thread.h"
 #include "wire/batch_builder.h"
 
+/* Where blocks are sealed only between messages: more events than one of them makes. */
+#define SETTLE_EVENTS_MAX 64U
+#define HELD_MAX          16U
+
 struct ft_pipeline {
     struct ft_pipeline_options options;
     struct ft_tally *tally;
@@ -16,6 +20,10 @@ struct ft_pipeline {
     struct ft_log *log;
     struct ft_batch_builder *builder;
     struct ft_buf block;
+    ft_pipeline_seal_fn *on_seal; /* NULL: blocks are sealed where they are full. */
+    void *on_seal_ctx;
+    struct ft_loss held[HELD_MAX]; /* The tracker's losses until the commit. */
+    size_t n_held;
     uint64_t next_seq;
     int64_t opened_ns; /* When the open block got its first event. */
     struct ft_pipeline_stats stats;
@@ -33,7 +41,11 @@ struct ft_pipeline {
 static void take(struct ft_pipeline *pipeline, struct ft_event *event);
 static enum ft_filter_verdict judge(struct ft_pipeline *pipeline, const struct ft_event *event);
 static void number(struct ft_pipeline *pipeline, struct ft_event *event);
+static bool is_full(const struct ft_pipeline *pipeline);
 static void seal(struct ft_pipeline *pipeline);
+static void hand_over_losses(struct ft_pipeline *pipeline);
+static void append(struct ft_pipeline *pipeline, const struct ft_block_info *info, const void *data,
+                   size_t size);
 static void tell_losses(struct ft_pipeline *pipeline);
 static void change_instance(struct ft_pipeline *pipeline);
 
@@ -106,6 +118,46 @@ void ft_pipeline_set_peers(struct ft_pipeline *pipeline, const struct ft_filter_
     ft_mutex_unlock(&pipeline->lock);
 }
 
+void ft_pipeline_set_on_seal(struct ft_pipeline *pipeline, ft_pipeline_seal_fn *on_seal, void *ctx)
+{
+    pipeline->on_seal = on_seal;
+    pipeline->on_seal_ctx = ctx;
+}
+
+void ft_pipeline_settle(struct ft_pipeline *pipeline)
+{
+    if (pipeline->on_seal != NULL && is_full(pipeline)) {
+        ft_pipeline_commit(pipeline);
+    }
+}
+
+void ft_pipeline_commit(struct ft_pipeline *pipeline)
+{
+    pipeline->account_version++;
+    if (ft_batch_builder_count(pipeline->builder) > 0) {
+        seal(pipeline);
+    } else if (pipeline->on_seal != NULL) {
+        hand_over_losses(pipeline);
+        pipeline->on_seal(pipeline->on_seal_ctx, NULL, NULL, 0);
+    }
+    pipeline->account_version++;
+}
+
+void ft_pipeline_get_kept(struct ft_pipeline *pipeline, struct ft_pipeline_kept *ret_kept)
+{
+    uint64_t version;
+    ret_kept->instance_id = pipeline->options.instance_id;
+    ft_tally_save(pipeline->tally, &ret_kept->tally, &version);
+}
+
+void ft_pipeline_restore(struct ft_pipeline *pipeline, const struct ft_block_info *info,
+                         const void *data, size_t size)
+{
+    pipeline->account_version++;
+    append(pipeline, info, data, size);
+    pipeline->account_version++;
+}
+
 void ft_pipeline_take(struct ft_pipeline *pipeline, struct ft_event *event)
 {
     pipeline->account_version++;
@@ -116,8 +168,13 @@ void ft_pipeline_take(struct ft_pipeline *pipeline, struct ft_event *event)
 static void take(struct ft_pipeline *pipeline, struct ft_event *event)
 {
     if ((event->fields & FT_FIELD_LOSS) != 0) {
-        /* Told in its turn, and again if its event is dropped. */
-        ft_tally_lose(pipeline->tally, &event->loss);
+        /* Told in its turn, and again if its event is dropped.  Where what follows from this
+         * message may yet be undone, by a crash, it waits for the commit. */
+        if (pipeline->on_seal != NULL && pipeline->n_held < HELD_MAX) {
+            pipeline->held[pipeline->n_held++] = event->loss;
+        } else {
+            ft_tally_lose(pipeline->tally, &event->loss);
+        }
         return;
     }
     enum ft_filter_verdict verdict = judge(pipeline, event);
@@ -240,7 +297,11 @@ static void number(struct ft_pipeline *pipeline, struct ft_event *event)
         pipeline->opened_ns = ft_clock_mono_ns(pipeline->options.clock);
     }
     if (ft_batch_builder_add(pipeline->builder, event) == FT_E_FULL) {
+        /* Amid a message: a commit here would be of half of it, so the block goes without one. */
+        ft_pipeline_seal_fn *on_seal = pipeline->on_seal;
+        pipeline->on_seal = NULL;
         seal(pipeline);
+        pipeline->on_seal = on_seal;
         pipeline->opened_ns = ft_clock_mono_ns(pipeline->options.clock);
         ft_err_ignore(ft_batch_builder_add(pipeline->builder, event),
                       "an empty builder has room for any event");
@@ -249,10 +310,19 @@ static void number(struct ft_pipeline *pipeline, struct ft_event *event)
     if (pipeline->options.on_event != NULL) {
         pipeline->options.on_event(pipeline->options.on_event_ctx, event);
     }
-    if (ft_batch_builder_count(pipeline->builder) >= pipeline->options.block_events_max ||
-        ft_batch_builder_size_estimate(pipeline->builder) >= pipeline->options.block_bytes_max) {
+    if (pipeline->on_seal == NULL && is_full(pipeline)) {
         seal(pipeline);
     }
+}
+
+static bool is_full(const struct ft_pipeline *pipeline)
+{
+    uint64_t events_max = pipeline->options.block_events_max;
+    if (pipeline->on_seal != NULL && events_max > FT_BATCH_EVENTS_MAX - SETTLE_EVENTS_MAX) {
+        events_max = FT_BATCH_EVENTS_MAX - SETTLE_EVENTS_MAX;
+    }
+    return ft_batch_builder_count(pipeline->builder) >= events_max ||
+           ft_batch_builder_size_estimate(pipeline->builder) >= pipeline->options.block_bytes_max;
 }
 
 static void seal(struct ft_pipeline *pipeline)
@@ -263,22 +333,42 @@ static void seal(struct ft_pipeline *pipeline)
     memcpy(info.agent_id, pipeline->options.agent_id.bytes, sizeof info.agent_id);
     memcpy(info.instance_id, pipeline->options.instance_id.bytes, sizeof info.instance_id);
     ft_buf_clear(&pipeline->block);
-    uint64_t position;
     ft_err err = ft_batch_builder_seal(pipeline->builder, &pipeline->block);
-    if (err == FT_OK) {
-        err = ft_log_append(pipeline->log, &info, pipeline->block.data, pipeline->block.size,
-                            &position);
-    }
-    if (err != FT_OK) {
-        /* No memory for the block: its events are lost like those of a dropped one. */
-        ft_pipeline_on_drop(pipeline, &info, pipeline->block.size);
-    }
     pipeline->stats.open_events = 0;
     ft_tally_live(pipeline->tally)->sealed += info.n_events;
-    pipeline->stats.sealed_events += info.n_events;
-    pipeline->stats.sealed_blocks++;
-    pipeline->stats.sealed_bytes += pipeline->block.size;
+    if (err != FT_OK) {
+        /* No memory for the block: its events are lost like those of a dropped one. */
+        ft_pipeline_on_drop(pipeline, &info, 0);
+        pipeline->stats.sealed_events += info.n_events;
+    } else {
+        if (pipeline->on_seal != NULL) {
+            hand_over_losses(pipeline);
+            pipeline->on_seal(pipeline->on_seal_ctx, &info, pipeline->block.data,
+                              pipeline->block.size);
+        }
+        append(pipeline, &info, pipeline->block.data, pipeline->block.size);
+    }
     change_instance(pipeline);
+}
+
+static void hand_over_losses(struct ft_pipeline *pipeline)
+{
+    for (size_t i = 0; i < pipeline->n_held; i++) {
+        ft_tally_lose(pipeline->tally, &pipeline->held[i]);
+    }
+    pipeline->n_held = 0;
+}
+
+static void append(struct ft_pipeline *pipeline, const struct ft_block_info *info, const void *data,
+                   size_t size)
+{
+    uint64_t position;
+    if (ft_log_append(pipeline->log, info, data, size, &position) != FT_OK) {
+        ft_pipeline_on_drop(pipeline, info, size);
+    }
+    pipeline->stats.sealed_events += info->n_events;
+    pipeline->stats.sealed_blocks++;
+    pipeline->stats.sealed_bytes += size;
 }
 
 static uint64_t dropped_by(struct ft_pipeline *pipeline)
@@ -300,6 +390,9 @@ static void tell_losses(struct ft_pipeline *pipeline)
            ft_tally_tell(pipeline->tally, pipeline->next_seq, &event.loss)) {
         event.time_ns = ft_clock_real_ns(pipeline->options.clock);
         number(pipeline, &event);
+        if (is_full(pipeline)) {
+            seal(pipeline);
+        }
     }
 }
 

@@ -69,6 +69,34 @@ void ft_pipeline_set_filter(struct ft_pipeline *pipeline, struct ft_filter *filt
 void ft_pipeline_set_peers(struct ft_pipeline *pipeline, const struct ft_filter_peer *peers,
                            size_t n_peers);
 
+/*
+ * For a working memory that outlives the process (agent/rescue.h).  With 'on_seal' blocks are
+ * sealed only where the tracker's state is whole: in ft_pipeline_settle(), ft_pipeline_commit(),
+ * tick() and flush(); and each goes through it before it goes into the log, with what
+ * ft_pipeline_get_kept() then gives.  Without a block ('info' NULL) it is only told that everything
+ * so far may be committed.  Before the first event.
+ */
+typedef void ft_pipeline_seal_fn(void *ctx, const struct ft_block_info *info, const void *data,
+                                 size_t size);
+void ft_pipeline_set_on_seal(struct ft_pipeline *pipeline, ft_pipeline_seal_fn *on_seal, void *ctx);
+
+/* The tracker's state is whole: the open block is sealed if it is full. */
+void ft_pipeline_settle(struct ft_pipeline *pipeline);
+/* The same, and it is sealed whatever is in it. */
+void ft_pipeline_commit(struct ft_pipeline *pipeline);
+
+/* What a later process needs to go on behind the last block.  No pointers. */
+struct ft_pipeline_kept {
+    struct ft_uuid instance_id;
+    struct ft_tally_record tally;
+};
+void ft_pipeline_get_kept(struct ft_pipeline *pipeline, struct ft_pipeline_kept *ret_kept);
+
+/* A block that an earlier process had sealed and not brought to the disk.  Before the first event.
+ */
+void ft_pipeline_restore(struct ft_pipeline *pipeline, const struct ft_block_info *info,
+                         const void *data, size_t size);
+
 /* Takes an event from the tracker; its number is set here. */
 void ft_pipeline_take(struct ft_pipeline *pipeline, struct ft_event *event);
 

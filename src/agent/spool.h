@@ -33,6 +33,17 @@
 
 struct ft_spool;
 
+/*
+ * What has outlived the last process beside the spool (agent/rescue.h): its last commit.  Events up
+ * to 'numbered' that are not in the log are in blocks that come again, from 'first_seq' on; what
+ * was numbered behind it never left the process, and its numbers are given anew.
+ */
+struct ft_spool_kept {
+    struct ft_uuid instance_id;
+    struct ft_tally_record tally;
+    uint64_t first_seq; /* 0: no block comes. */
+};
+
 struct ft_spool_options {
     uint64_t bytes_max;
     double free_ratio_min;
@@ -47,7 +58,8 @@ struct ft_spool_options {
     struct ft_random *random;     /* Borrowed. */
     bool has_agent_id;            /* Else the one that the spool knows, or a new one. */
     struct ft_uuid agent_id;
-    struct ft_uuid boot_id; /* Of the running kernel; all zero: not known. */
+    struct ft_uuid boot_id;           /* Of the running kernel; all zero: not known. */
+    const struct ft_spool_kept *kept; /* Borrowed for the opening; NULL: nothing. */
 };
 
 /* What was found at the start; texts and warnings are the caller's. */
@@ -57,6 +69,8 @@ struct ft_spool_report {
     bool agent_changed; /* The spool was another agent's: a new instance. */
     bool unclean;       /* The last process was killed, or the host went down. */
     bool same_boot;     /* Then what the last process had counted is exact. */
+    bool went_on;       /* What was kept is this spool's: nothing is missing behind it. */
+    uint64_t n_kept;    /* Events that are not in the log and come again. */
     uint64_t n_crash;   /* Events that were numbered and are in no block. */
     uint64_t n_missing; /* Events that should be in the log and are not. */
     uint64_t n_surplus; /* Events that are in the log and should not be. */

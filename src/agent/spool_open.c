@@ -19,7 +19,8 @@ struct finding {
     uint64_t retained; /* Events in the log behind the exporter's place. */
     bool has_newest;   /* Block of the log. */
     struct ft_block_info newest;
-    bool exact; /* The live numbers are those that the process died with. */
+    bool exact;                       /* The live numbers are those that the process died with. */
+    const struct ft_spool_kept *kept; /* NULL: nothing is of this spool. */
 };
 
 static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report);
@@ -40,6 +41,8 @@ static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record
                             uint64_t lost);
 static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *state,
                          const struct finding *finding, struct ft_spool_report *report);
+static void take_kept(struct ft_spool *spool, struct ft_spool_state *state,
+                      struct finding *finding);
 static void settle_rest(struct ft_spool *spool, const struct finding *finding,
                         struct ft_spool_report *report);
 
@@ -87,6 +90,7 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
         err = map_page(spool);
     }
     if (err == FT_OK) {
+        take_kept(spool, state, &finding);
         take_page(spool, &state->tally, &finding);
         set_identity(spool, state, &finding, report);
         err = ft_tally_create(&state->tally, spool->page != NULL ? &spool->page->live : NULL,
@@ -225,6 +229,33 @@ static ft_err map_page(struct ft_spool *spool)
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
+/*
+ * The last commit of the process before: the numbers are as they were then, and so is the account
+ * where the state on disk is older.
+ */
+static void take_kept(struct ft_spool *spool, struct ft_spool_state *state, struct finding *finding)
+{
+    const struct ft_spool_kept *kept = spool->options.kept;
+    if (kept == NULL || !ft_uuid_equal(&kept->instance_id, &state->instance_id)) {
+        return;
+    }
+    finding->kept = kept;
+    if (kept->tally.version >= state->tally.version) {
+        state->tally = kept->tally;
+    }
+    state->tally.numbered = kept->tally.numbered;
+    state->tally.filtered = kept->tally.filtered;
+    state->tally.merged = kept->tally.merged;
+    state->tally.sealed = kept->tally.sealed;
+    if (spool->page != NULL && ft_spool_page_valid(spool->page)) {
+        struct ft_tally_live *live = &spool->page->live;
+        live->numbered = kept->tally.numbered;
+        live->filtered = kept->tally.filtered;
+        live->merged = kept->tally.merged;
+        live->sealed = kept->tally.sealed;
+    }
+}
+
 /* Each live number only ever grows: the larger one is the later one. */
 static void take_page(const struct ft_spool *spool, struct ft_tally_record *tally,
                       struct finding *finding)
@@ -296,6 +327,10 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state,
     spool->kept_events = finding->progress.done_events + finding->retained;
     spool->stats.stored_seq = spool->identity.known_seq;
     spool->stats.durable_seq = spool->identity.known_seq;
+    report->went_on = finding->kept != NULL;
+    if (report->went_on) {
+        ft_tally_untell(spool->tally, finding->kept->tally.numbered);
+    }
     settle_exporter(spool, &state->tally, by_exporter(&finding->progress));
     settle_crash(spool, state, finding, report);
     settle_rest(spool, finding, report);
@@ -324,6 +359,11 @@ static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *st
 {
     uint64_t there = larger(spool->identity.known_seq, state->tally.gone_to);
     uint64_t numbered = ft_tally_live(spool->tally)->numbered;
+    if (report->went_on && finding->kept->first_seq != 0 && numbered > there) {
+        uint64_t before = larger(there, finding->kept->first_seq - 1);
+        report->n_kept = numbered - before;
+        numbered = before; /* What is between was in blocks that found no room. */
+    }
     report->n_crash = numbered > there ? numbered - there : 0;
     /* After a power cut nobody knows what else was numbered: that there may be more is told. */
     bool unsure = report->unclean && !report->state_lost && !finding->exact;
@@ -350,7 +390,7 @@ static void settle_rest(struct ft_spool *spool, const struct finding *finding,
     struct ft_tally_sums sums;
     ft_tally_get(spool->tally, &sums);
     uint64_t found = finding->progress.done_events - by_exporter(&finding->progress) +
-                     finding->retained - sums.lost_unnumbered;
+                     finding->retained + report->n_kept - sums.lost_unnumbered;
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
         found += sums.lost[cause];
     }

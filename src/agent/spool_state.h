@@ -15,7 +15,7 @@
  *   48 16  collector_id
  *   64 16  store_epoch                           A page of the same boot is exact: it was in
  *   80 32  receipt_key                           memory until the process died.  Any other is
- *  112 16  0                                    what the power cut left of it: each number was
+ *  112  8  changes of the account, 120 8 0       what the power cut left of it: each number was
  *                                               right at some time.
  *  128 40  the live numbers, in the page's order
  *  168  8  lost_unnumbered, 176 lost_by_exporter, 184 gone_to

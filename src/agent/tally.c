@@ -39,6 +39,7 @@ ft_err ft_tally_create(const struct ft_tally_record *from, struct ft_tally_live 
         raise(&tally->live->sealed, from->sealed);
         raise(&tally->live->sent, from->sent);
         tally->record = *from;
+        tally->version = from->version;
         changed_locked(tally);
     }
     *ret_tally = tally;
@@ -168,6 +169,14 @@ bool ft_tally_tell(struct ft_tally *tally, uint64_t seq, struct ft_loss *ret_los
     return any;
 }
 
+void ft_tally_untell(struct ft_tally *tally, uint64_t seq)
+{
+    ft_mutex_lock(&tally->lock);
+    ft_loss_book_dropped(&tally->record.book, seq + 1, UINT64_MAX);
+    changed_locked(tally);
+    ft_mutex_unlock(&tally->lock);
+}
+
 void ft_tally_acked(struct ft_tally *tally, uint64_t seq)
 {
     ft_mutex_lock(&tally->lock);
@@ -222,6 +231,7 @@ void ft_tally_save(struct ft_tally *tally, struct ft_tally_record *ret_record,
     ret_record->merged = tally->live->merged;
     ret_record->sealed = tally->live->sealed;
     ret_record->sent = tally->live->sent;
+    ret_record->version = tally->version;
     *ret_version = tally->version;
     ft_mutex_unlock(&tally->lock);
 }

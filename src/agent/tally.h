@@ -47,6 +47,7 @@ struct ft_tally_record {
     uint64_t lost_unnumbered;  /* The part of 'lost' that never had a number. */
     uint64_t lost_by_exporter; /* The part that the exporter is done with. */
     uint64_t gone_to;          /* The highest number that is known to be lost. */
+    uint64_t version; /* Goes up with each change of the record: the later one is larger. */
     struct ft_loss_book book;
 };
 
@@ -90,6 +91,8 @@ void ft_tally_lose_numbered(struct ft_tally *tally, const struct ft_loss *loss);
 
 /* The next loss to be told, by the LOSS event with number 'seq'; false when there is none now. */
 bool ft_tally_tell(struct ft_tally *tally, uint64_t seq, struct ft_loss *ret_loss);
+/* What was told behind 'seq' never left the process: it is to be told again. */
+void ft_tally_untell(struct ft_tally *tally, uint64_t seq);
 /* Everything up to 'seq' is with the collector. */
 void ft_tally_acked(struct ft_tally *tally, uint64_t seq);
 /* Nothing behind 'seq' is with it any more; what is lost by that follows through reject(). */

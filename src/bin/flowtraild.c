@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* flowtraild: the agent. */
 #include "agent/agent.h"
+#include "agent/hold.h"
 #include "base/log.h"
 #include "bin/daemon.h"
 
@@ -20,6 +21,9 @@ int main(int argc, char **argv)
         .table = &ft_agent_option_table};
     static struct ft_agent_options options;
     int code;
+    if (ft_hold_is_keeper(argc, argv)) {
+        return ft_hold_keeper_main();
+    }
     if (!ft_daemon_begin(&daemon, argc, argv, &options, &code)) {
         return code;
     }

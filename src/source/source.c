@@ -79,9 +79,14 @@ void ft_source_commit(struct ft_source *source, const struct ft_source_commit *c
     struct ft_chunk_queue *queue = source->queue;
     bool whole =
         source->in_ring == NULL || ft_tracker_get_done(source->tracker) == source->in_ring->size;
+    /* Of the chunk that comes next: 0, but for the first one after a crash. */
+    uint64_t offset = source->in_ring == NULL ? ft_chunk_queue_get_cut(queue) : 0;
+    if (!whole) {
+        offset = ft_chunk_queue_get_cut(queue) + ft_tracker_get_done(source->tracker);
+    }
     struct ft_memory_commit all = {
         .position = whole ? ft_chunk_queue_get_next(queue) : ft_chunk_queue_get_taken(queue),
-        .offset = whole ? 0 : ft_chunk_queue_get_cut(queue) + ft_tracker_get_done(source->tracker),
+        .offset = offset,
         .owner = commit->owner,
         .owner_size = commit->owner_size,
         .block = commit->block,
