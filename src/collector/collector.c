@@ -30,12 +30,16 @@
 /* How soon it is noticed that somebody has deleted files of the quarantine. */
 #define REFRESH_INTERVAL_NS (10 * FT_NS_PER_S)
 
+/* What a log holds whose sink keeps up: two segments. */
+#define PASS_OVER_BYTES_MAX ((uint64_t)128 << 20)
+
 static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_quarantine(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag);
-static ft_err check_epoch(struct ft_collector *collector);
+static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err pass_over_log(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err keep_epoch(void *ctx, const struct ft_uuid *store_epoch);
 static ft_err start_threads(struct ft_collector *collector);
@@ -190,7 +194,7 @@ static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
                                               .clock = collector->clock};
     FT_TRY(ft_duckdb_reader_create(collector->duckdb, &reader, &collector->reader, diag));
     FT_TRY(open_sinker(collector, diag));
-    FT_TRY(check_epoch(collector));
+    FT_TRY(check_epoch(collector, diag));
     return ft_recovery_from_log(collector->log,
                                 ft_sinker_stats(collector->sinker)->committed_position,
                                 collector->instances);
@@ -219,7 +223,7 @@ static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag)
  * What was durable and is not there any more ends the epoch of the store.  Whoever sets back the
  * whole directory sets back the epoch too: that only agents can know (collector/receipts.c).
  */
-static ft_err check_epoch(struct ft_collector *collector)
+static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag)
 {
     const char *what = NULL;
     switch (
@@ -229,6 +233,7 @@ static ft_err check_epoch(struct ft_collector *collector)
         break;
     case FT_RECOVERY_STORE_BEHIND:
         what = "the store was lost or set back behind the log";
+        FT_TRY(pass_over_log(collector, diag));
         break;
     case FT_RECOVERY_FITS:
         what = collector->damaged_blocks > 0 ? "blocks of the log were lost" : NULL;
@@ -240,6 +245,32 @@ static ft_err check_epoch(struct ft_collector *collector)
     ft_uuid_make_random(ft_random_system(), &collector->identity.store_epoch);
     ft_log(FT_LOG_ERROR, "collector", "%s: agents send again what they still have", what);
     return keep_epoch(collector, &collector->identity.store_epoch);
+}
+
+/*
+ * What the log still has comes behind what is lost.  The store takes an instance's events in their
+ * order only, so it is this rest or what agents still have of all.  A short log's rest is the
+ * newest that they sent: they have it too.  A long one is a store's backlog, and is kept; then
+ * agents are told which of their events are lost (recovery.h).
+ */
+static ft_err pass_over_log(struct ft_collector *collector, struct ft_diag *diag)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(collector->log, &stats);
+    if (stats.bytes > PASS_OVER_BYTES_MAX) {
+        return FT_OK;
+    }
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(collector->log, &first, &last);
+    ft_log(FT_LOG_WARN, "collector", "%llu blocks in the log are passed over",
+           (unsigned long long)stats.blocks);
+    FT_TRY(ft_sink_commit(collector->sink, last, diag));
+    ft_sinker_destroy(collector->sinker);
+    ft_sink_close(collector->sink);
+    collector->sinker = NULL;
+    collector->sink = NULL;
+    return open_sinker(collector, diag);
 }
 
 static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag)

@@ -67,6 +67,7 @@ struct placement {
     uint64_t missing_events;
     uint64_t received_events;
     uint64_t appended_events;
+    bool heard_lost; /* Whoever sends this has heard the Welcome and what it says is lost. */
 };
 
 static void read_position(void *ctx, struct ft_instance *instance)
@@ -87,6 +88,9 @@ static void write_position(void *ctx, struct ft_instance *instance)
     if (placement->last_seq != 0) {
         instance->appended_seq = placement->last_seq;
     }
+    if (placement->heard_lost) {
+        instance->n_lost = 0;
+    }
     if (placement->rejected_seq > instance->rejected_seq) {
         instance->rejected_seq = placement->rejected_seq;
     }
@@ -98,7 +102,8 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
     struct ft_instances *instances = ingest->options.instances;
     const struct ft_instance_key *key = &item->session->key;
     struct placement placement = {.now_ns = ft_clock_real_ns(ingest->options.clock),
-                                  .received_events = item->n_events};
+                                  .received_events = item->n_events,
+                                  .heard_lost = item->session->told_lost};
     FT_TRY(ft_instances_with(instances, key, read_position, &placement));
     uint64_t last_seq = item->first_seq + item->n_events - 1;
     if (item->reject_reason != NULL) {
@@ -255,7 +260,9 @@ static ft_err send_ack(struct ft_ingest *ingest, struct ft_ingest_session *sessi
     struct ft_response response = {.kind = FT_RESPONSE_ACK, .ack = session->ack};
     response.ack.has_store_epoch = true;
     response.ack.store_epoch = session->store_epoch;
-    if (!ft_ingest_sign(session, response.ack.durable_seq, &response.ack, &response.ack.receipt)) {
+    uint8_t digest[FT_RECEIPT_DIGEST_SIZE];
+    ft_ack_digest(&response.ack, digest);
+    if (!ft_ingest_sign(session, response.ack.durable_seq, digest, &response.ack.receipt)) {
         return ft_err_from_errno(ENOMEM);
     }
     struct ft_buf buf;

@@ -13,7 +13,7 @@
 #include "wire/batch_reader.h"
 
 static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hello *hello);
-static bool send_welcome(struct ft_ingest_session *session, uint64_t durable_seq);
+static bool send_welcome(struct ft_ingest_session *session, const struct ft_msg_welcome *told);
 static void register_session(struct ft_ingest_session *session);
 static bool on_batch(struct ft_ingest_session *session, struct ft_request *request);
 static bool reject_batch(struct ft_ingest_session *session, struct ft_request *request,
@@ -164,6 +164,7 @@ struct hello_context {
     const struct ft_msg_hello *hello;
     uint64_t durable_seq;
     uint64_t resume_seq; /* What the agent need not send. */
+    struct ft_msg_welcome welcome;
 };
 
 static void take_hello(void *ctx, struct ft_instance *instance)
@@ -184,6 +185,8 @@ static void take_hello(void *ctx, struct ft_instance *instance)
     instance->clock_skew_ns = hello->time_ns != 0 ? hello->time_ns - now_ns : 0;
     context->durable_seq = instance->durable_seq;
     context->resume_seq = instance->durable_seq;
+    context->welcome.n_lost = instance->n_lost;
+    memcpy(context->welcome.lost, instance->lost, sizeof instance->lost);
     /* Were an ack lost that rejects something, the agent would take it for stored.  So it sends
      * again what it still holds, and is told again. */
     if (instance->rejected_seq >= hello->oldest_seq && hello->oldest_seq > 0 &&
@@ -224,33 +227,38 @@ static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hell
     }
     ft_ingest_epoch(ingest, &session->store_epoch);
     session->heard_seq = context.resume_seq;
-    return send_welcome(session, context.resume_seq);
+    session->told_lost = context.welcome.n_lost > 0;
+    context.welcome.durable_seq = context.resume_seq;
+    return send_welcome(session, &context.welcome);
 }
 
-static bool send_welcome(struct ft_ingest_session *session, uint64_t durable_seq)
+/* 'told' has what is told of the instance. */
+static bool send_welcome(struct ft_ingest_session *session, const struct ft_msg_welcome *told)
 {
     const struct ft_ingest_options *options = &session->ingest->options;
-    struct ft_response welcome = {.kind = FT_RESPONSE_WELCOME,
-                                  .welcome = {.collector_id = options->collector_id,
-                                              .store_epoch = session->store_epoch,
-                                              .durable_seq = durable_seq,
-                                              .window_bytes = options->window_bytes,
-                                              .message_bytes_max = options->message_bytes_max,
-                                              .status_interval_ms = options->status_interval_ms,
-                                              .time_ns = ft_clock_real_ns(options->clock)}};
-    (void)snprintf(welcome.welcome.collector_version, sizeof welcome.welcome.collector_version,
-                   "%s", options->version);
+    struct ft_response response = {.kind = FT_RESPONSE_WELCOME, .welcome = *told};
+    struct ft_msg_welcome *welcome = &response.welcome;
+    welcome->collector_id = options->collector_id;
+    welcome->store_epoch = session->store_epoch;
+    welcome->window_bytes = options->window_bytes;
+    welcome->message_bytes_max = options->message_bytes_max;
+    welcome->status_interval_ms = options->status_interval_ms;
+    welcome->time_ns = ft_clock_real_ns(options->clock);
+    (void)snprintf(welcome->collector_version, sizeof welcome->collector_version, "%s",
+                   options->version);
     if (options->signer != NULL) {
-        welcome.welcome.has_receipt_key = true;
-        memcpy(welcome.welcome.receipt_key, ft_receipt_signer_key(options->signer),
-               sizeof welcome.welcome.receipt_key);
+        welcome->has_receipt_key = true;
+        memcpy(welcome->receipt_key, ft_receipt_signer_key(options->signer),
+               sizeof welcome->receipt_key);
     }
-    if (!ft_ingest_sign(session, durable_seq, NULL, &welcome.welcome.receipt)) {
+    uint8_t digest[FT_RECEIPT_DIGEST_SIZE];
+    ft_welcome_digest(welcome, digest);
+    if (!ft_ingest_sign(session, welcome->durable_seq, digest, &welcome->receipt)) {
         return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
     }
     struct ft_buf buf;
     ft_buf_init(&buf, 0);
-    ft_err err = ft_response_encode(&welcome, &buf);
+    ft_err err = ft_response_encode(&response, &buf);
     if (err == FT_OK) {
         (void)options->peer_ops->send(session->peer, buf.data, buf.size);
     }

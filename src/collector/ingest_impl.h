@@ -21,6 +21,7 @@ struct ft_ingest_session {
     struct ft_instance_key key;
     struct ft_uuid store_epoch; /* All that is said on this stream is said of it. */
     uint8_t challenge[FT_RECEIPT_ID_SIZE];
+    bool told_lost; /* Its Welcome said that some of its events are lost. */
     /* Guarded by the ingest's lock. */
     struct ft_ingest_session *next;
     _Atomic bool superseded;
@@ -52,11 +53,12 @@ struct ft_ingest {
 };
 
 /*
- * The receipt for what is durable of the session's instance, with the digest of the rejected
- * ranges (NULL: none).  Without a signer there is none; false when it could not be made.
+ * The receipt for what is durable of the session's instance, with the digest of the ranges that are
+ * told with it.  Without a signer there is none; false when it could not be made.
  */
 bool ft_ingest_sign(struct ft_ingest_session *session, uint64_t durable_seq,
-                    const struct ft_msg_ack *ack, struct ft_msg_signature *ret_receipt);
+                    const uint8_t digest[FT_RECEIPT_DIGEST_SIZE],
+                    struct ft_msg_signature *ret_receipt);
 /* Takes a receipt that the agent has: it may prove that the store was set back. */
 void ft_ingest_take_witness(struct ft_ingest_session *session, const struct ft_msg_hello *hello,
                             uint64_t durable_seq);

@@ -71,7 +71,10 @@ struct ft_instance {
     uint64_t damaged_events;     /* Taken into the log and damaged there. */
     uint64_t duplicate_events;
     uint64_t rejected_events;
-    uint64_t missing_events;               /* Holes in the sequence numbers. */
+    uint64_t missing_events; /* Holes in the sequence numbers. */
+    /* Holes that the store has lost, found at the start and not told to the agent yet. */
+    unsigned n_lost;
+    struct ft_msg_hole lost[FT_WIRE_LOST_MAX];
     uint64_t lost_events[FT_LOSS_CAUSE_N]; /* What its LOSS events say, as stored. */
     struct ft_told told;
     uint64_t complained_events; /* The difference that was logged last. */

@@ -12,7 +12,8 @@
 #include "collector/ingest_impl.h"
 
 bool ft_ingest_sign(struct ft_ingest_session *session, uint64_t durable_seq,
-                    const struct ft_msg_ack *ack, struct ft_msg_signature *ret_receipt)
+                    const uint8_t digest[FT_RECEIPT_DIGEST_SIZE],
+                    struct ft_msg_signature *ret_receipt)
 {
     struct ft_ingest *ingest = session->ingest;
     const struct ft_ingest_options *options = &ingest->options;
@@ -20,14 +21,13 @@ bool ft_ingest_sign(struct ft_ingest_session *session, uint64_t durable_seq,
     if (options->signer == NULL) {
         return true;
     }
-    static const struct ft_msg_ack nothing_rejected;
     struct ft_receipt receipt = {.durable_seq = durable_seq};
     memcpy(receipt.collector_id, options->collector_id.bytes, sizeof receipt.collector_id);
     memcpy(receipt.store_epoch, session->store_epoch.bytes, sizeof receipt.store_epoch);
     memcpy(receipt.agent_id, session->key.agent_id.bytes, sizeof receipt.agent_id);
     memcpy(receipt.instance_id, session->key.instance_id.bytes, sizeof receipt.instance_id);
     memcpy(receipt.challenge, session->challenge, sizeof receipt.challenge);
-    ft_ack_digest(ack != NULL ? ack : &nothing_rejected, receipt.rejected_digest);
+    memcpy(receipt.rejected_digest, digest, sizeof receipt.rejected_digest);
     if (ft_receipt_sign(options->signer, &receipt, ret_receipt->bytes) != FT_OK) {
         return false;
     }

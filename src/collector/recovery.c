@@ -29,10 +29,16 @@ ft_err ft_recovery_from_store(struct ft_duckdb *duckdb, struct ft_instances *ins
     return ft_duckdb_each_instance(duckdb, ft_recovery_add_stored, instances, reterr_diag);
 }
 
+struct found_block {
+    struct ft_block_info info;
+    bool behind_gap; /* Blocks of the log were lost before it. */
+};
+
 /* The sequence is counted as ingest counted it when the block came. */
 static void add_block(void *ctx, struct ft_instance *instance)
 {
-    const struct ft_block_info *info = ctx;
+    const struct found_block *found = ctx;
+    const struct ft_block_info *info = &found->info;
     uint64_t last_seq = info->first_seq + info->n_events - 1;
     if (info->n_events == 0 || last_seq <= instance->appended_seq) {
         return;
@@ -41,6 +47,10 @@ static void add_block(void *ctx, struct ft_instance *instance)
         info->first_seq > instance->appended_seq ? info->first_seq : instance->appended_seq + 1;
     if (info->first_seq > instance->appended_seq + 1) {
         instance->missing_events += info->first_seq - instance->appended_seq - 1;
+        if (found->behind_gap && instance->n_lost < FT_WIRE_LOST_MAX) {
+            instance->lost[instance->n_lost++] =
+                (struct ft_msg_hole){instance->appended_seq + 1, info->first_seq - 1};
+        }
     }
     instance->appended_events += last_seq - first_new + 1;
     instance->appended_seq = last_seq;
@@ -69,20 +79,25 @@ ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position, struct ft_ins
     FT_TRY(ft_log_reader_open(log, "recovery", true, &reader));
     ft_log_reader_seek(reader, position);
     ft_err err = FT_OK;
+    struct found_block found = {0};
     while (err == FT_OK) {
         struct ft_block block = {0};
         err = ft_log_reader_next(reader, false, &block);
         if (err == FT_E_CORRUPT) {
             err = FT_OK; /* The sinker counts it when it comes there. */
+            found.behind_gap = true;
             continue;
         }
         if (err != FT_OK) {
             break;
         }
+        found.behind_gap |= block.position > position + 1;
+        position = block.position;
+        found.info = block.info;
         struct ft_instance_key key;
         memcpy(key.agent_id.bytes, block.info.agent_id, sizeof key.agent_id.bytes);
         memcpy(key.instance_id.bytes, block.info.instance_id, sizeof key.instance_id.bytes);
-        err = ft_instances_with(instances, &key, add_block, &block.info);
+        err = ft_instances_with(instances, &key, add_block, &found);
         ft_block_release(&block);
     }
     ft_log_reader_close(reader);

@@ -28,6 +28,10 @@ enum ft_recovery_fit {
 /* 'position' is the last that the store has. */
 enum ft_recovery_fit ft_recovery_compare(struct ft_log *log, uint64_t position);
 
+/*
+ * Where positions are missing in the log, this collector has lost blocks: what is missing in an
+ * instance's numbers behind that is noted as lost, and its agent is told.
+ */
 FT_MUST_USE ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position,
                                         struct ft_instances *instances);
 

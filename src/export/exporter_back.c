@@ -21,6 +21,8 @@ static ft_err read_kept(struct ft_exporter *exporter, struct ft_log_reader *look
                         struct kept *kept);
 static struct ft_progress plan(const struct ft_exporter *exporter, uint64_t from_seq,
                                const struct kept *kept);
+static void add_gone(const struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq,
+                     struct ft_progress *progress);
 static ft_err take_back(struct ft_exporter *exporter, const struct ft_progress *progress,
                         const struct kept *kept);
 static void tell_gone(struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq,
@@ -61,6 +63,30 @@ ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
     ft_exporter_publish_progress(exporter, &progress);
     exporter->stats.account_version++;
     return FT_OK;
+}
+
+void ft_exporter_write_off(struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq)
+{
+    if (first_seq <= exporter->base_seq) {
+        first_seq = exporter->base_seq + 1;
+    }
+    /* What is not acknowledged is not lost. */
+    last_seq = last_seq < exporter->acked_seq ? last_seq : exporter->acked_seq;
+    struct ft_progress progress = ft_exporter_progress(exporter);
+    add_gone(exporter, first_seq, last_seq, &progress);
+    uint64_t n_gone = progress.gone_events - exporter->stats.gone_events;
+    if (n_gone == 0) {
+        return;
+    }
+    uint8_t note[FT_PROGRESS_SIZE];
+    ft_progress_encode(&progress, note);
+    ft_err_ignore(ft_log_reader_set_note(exporter->reader, note, sizeof note),
+                  "it is kept with the next place");
+    exporter->stats.account_version++;
+    tell_gone(exporter, first_seq, last_seq, n_gone);
+    exporter->gone = (struct ft_hole){progress.gone_first, progress.gone_last};
+    ft_exporter_publish_progress(exporter, &progress);
+    exporter->stats.account_version++;
 }
 
 static uint64_t count_outside(const struct ft_exporter *exporter, uint64_t first_seq,
@@ -131,18 +157,25 @@ static struct ft_progress plan(const struct ft_exporter *exporter, uint64_t from
                                const struct kept *kept)
 {
     struct ft_progress progress = ft_exporter_progress(exporter);
-    uint64_t n_gone = count_outside(exporter, from_seq + 1, kept->first_seq - 1);
     progress.acked_seq = kept->found ? kept->first_seq - 1 : exporter->acked_seq;
     progress.done_events -= kept->n_events;
+    add_gone(exporter, from_seq + 1, kept->first_seq - 1, &progress);
+    return progress;
+}
+
+/* Counts first..last as gone, but for what was accounted for before. */
+static void add_gone(const struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq,
+                     struct ft_progress *progress)
+{
+    uint64_t n_gone = count_outside(exporter, first_seq, last_seq);
     /* Where it is not known what was missing there already, it cannot be more than there was. */
-    uint64_t n_acked = progress.done_events - progress.rejected_events - progress.gone_events;
+    uint64_t n_acked = progress->done_events - progress->rejected_events - progress->gone_events;
     n_gone = n_gone < n_acked ? n_gone : n_acked;
     if (n_gone > 0) {
-        progress.gone_events += n_gone;
-        progress.gone_first = from_seq + 1;
-        progress.gone_last = kept->first_seq - 1;
+        progress->gone_events += n_gone;
+        progress->gone_first = first_seq;
+        progress->gone_last = last_seq;
     }
-    return progress;
 }
 
 /* From here on dropping these blocks is a loss again, and the log tells it. */

@@ -68,6 +68,9 @@ void ft_exporter_closed(struct ft_exporter *exporter, const struct ft_stream_eve
  * nothing has changed. */
 FT_MUST_USE ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq);
 
+/* The collector has lost first..last of what it had acknowledged, and takes it no more. */
+void ft_exporter_write_off(struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq);
+
 /* exporter_log.c */
 /* The counts as they are kept with a place in the log. */
 struct ft_progress ft_exporter_progress(const struct ft_exporter *exporter);

@@ -121,6 +121,9 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
         }
     }
     take_durable(exporter, welcome->durable_seq, NULL, 0);
+    for (unsigned i = 0; i < welcome->n_lost; i++) {
+        ft_exporter_write_off(exporter, welcome->lost[i].first_seq, welcome->lost[i].last_seq);
+    }
     ft_link_welcomed(&exporter->link, now_ns);
     exporter->status_due_ns = now_ns;
     exporter->pause_until_ns = now_ns;

@@ -5,8 +5,7 @@
 
 static enum ft_trust_verdict choose_key(struct ft_trust *trust,
                                         const struct ft_msg_welcome *welcome);
-static struct ft_receipt statement_of(const struct ft_trust *trust, uint64_t durable_seq,
-                                      const struct ft_msg_ack *ack);
+static struct ft_receipt statement_of(const struct ft_trust *trust, uint64_t durable_seq);
 static bool is_good(const struct ft_trust *trust, const struct ft_receipt *receipt,
                     const struct ft_msg_signature *signature);
 static void keep_witness(struct ft_trust *trust, const struct ft_receipt *receipt,
@@ -53,7 +52,8 @@ enum ft_trust_verdict ft_trust_welcome(struct ft_trust *trust, const struct ft_m
         return verdict;
     }
     if (trust->verified) {
-        struct ft_receipt receipt = statement_of(trust, welcome->durable_seq, NULL);
+        struct ft_receipt receipt = statement_of(trust, welcome->durable_seq);
+        ft_welcome_digest(welcome, receipt.rejected_digest);
         if (!is_good(trust, &receipt, &welcome->receipt)) {
             trust->verified = false;
             return FT_TRUST_BAD_RECEIPT;
@@ -72,7 +72,8 @@ enum ft_trust_verdict ft_trust_ack(struct ft_trust *trust, const struct ft_msg_a
     if (!ack->has_store_epoch || !ft_uuid_equal(&ack->store_epoch, &trust->store_epoch)) {
         return FT_TRUST_BAD_RECEIPT;
     }
-    struct ft_receipt receipt = statement_of(trust, ack->durable_seq, ack);
+    struct ft_receipt receipt = statement_of(trust, ack->durable_seq);
+    ft_ack_digest(ack, receipt.rejected_digest);
     if (!is_good(trust, &receipt, &ack->receipt)) {
         return FT_TRUST_BAD_RECEIPT;
     }
@@ -128,18 +129,15 @@ static enum ft_trust_verdict choose_key(struct ft_trust *trust,
     return FT_TRUST_GOOD;
 }
 
-/* What must have been signed. */
-static struct ft_receipt statement_of(const struct ft_trust *trust, uint64_t durable_seq,
-                                      const struct ft_msg_ack *ack)
+/* What must have been signed, but for the digest. */
+static struct ft_receipt statement_of(const struct ft_trust *trust, uint64_t durable_seq)
 {
-    static const struct ft_msg_ack nothing_rejected;
     struct ft_receipt receipt = {.durable_seq = durable_seq};
     memcpy(receipt.collector_id, trust->collector_id.bytes, sizeof receipt.collector_id);
     memcpy(receipt.store_epoch, trust->store_epoch.bytes, sizeof receipt.store_epoch);
     memcpy(receipt.agent_id, trust->agent_id.bytes, sizeof receipt.agent_id);
     memcpy(receipt.instance_id, trust->instance_id.bytes, sizeof receipt.instance_id);
     memcpy(receipt.challenge, trust->challenge, sizeof receipt.challenge);
-    ft_ack_digest(ack != NULL ? ack : &nothing_rejected, receipt.rejected_digest);
     return receipt;
 }
 

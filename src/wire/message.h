@@ -29,6 +29,7 @@
 #define FT_WIRE_TEXT_SIZE      512
 #define FT_WIRE_COMPONENTS_MAX 16
 #define FT_WIRE_REJECTED_MAX   16
+#define FT_WIRE_LOST_MAX       16
 
 struct ft_msg_hello {
     uint32_t protocol_version;
@@ -55,6 +56,11 @@ struct ft_msg_signature {
     uint8_t bytes[FT_RECEIPT_SIGNATURE_SIZE];
 };
 
+struct ft_msg_hole {
+    uint64_t first_seq;
+    uint64_t last_seq;
+};
+
 struct ft_msg_welcome {
     struct ft_uuid collector_id;
     struct ft_uuid store_epoch;
@@ -67,6 +73,8 @@ struct ft_msg_welcome {
     struct ft_msg_signature receipt;
     bool has_receipt_key;
     uint8_t receipt_key[FT_RECEIPT_KEY_SIZE];
+    unsigned n_lost;
+    struct ft_msg_hole lost[FT_WIRE_LOST_MAX];
 };
 
 struct ft_msg_range {
@@ -84,7 +92,9 @@ struct ft_msg_ack {
     struct ft_msg_signature receipt;
 };
 
-/* The digest of the rejected ranges, as a receipt signs it. */
+/* The digest of the lost and of the rejected ranges, as a receipt signs it. */
+void ft_welcome_digest(const struct ft_msg_welcome *welcome,
+                       uint8_t ret_digest[FT_RECEIPT_DIGEST_SIZE]);
 void ft_ack_digest(const struct ft_msg_ack *ack, uint8_t ret_digest[FT_RECEIPT_DIGEST_SIZE]);
 
 enum ft_health {

@@ -54,6 +54,17 @@ ft_err ft_response_encode(const struct ft_response *response, struct ft_buf *buf
     return ft_err_from_errno(EINVAL);
 }
 
+void ft_welcome_digest(const struct ft_msg_welcome *welcome,
+                       uint8_t ret_digest[FT_RECEIPT_DIGEST_SIZE])
+{
+    struct ft_receipt_range ranges[FT_WIRE_LOST_MAX];
+    for (unsigned i = 0; i < welcome->n_lost; i++) {
+        ranges[i] =
+            (struct ft_receipt_range){welcome->lost[i].first_seq, welcome->lost[i].last_seq, ""};
+    }
+    ft_receipt_digest(ranges, welcome->n_lost, ret_digest);
+}
+
 void ft_ack_digest(const struct ft_msg_ack *ack, uint8_t ret_digest[FT_RECEIPT_DIGEST_SIZE])
 {
     struct ft_receipt_range ranges[FT_WIRE_REJECTED_MAX];
@@ -104,6 +115,21 @@ static ft_err welcome_from(const Flowtrail__V1__Welcome *from, struct ft_msg_wel
     ret_welcome->status_interval_ms = from->status_interval_ms;
     ret_welcome->time_ns = from->time_unix_ns;
     FT_UNPACK_TEXT(from->collector_version, ret_welcome->collector_version, reterr_diag);
+    if (from->n_lost > FT_WIRE_LOST_MAX) {
+        return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0, "Welcome: %zu lost ranges",
+                           from->n_lost);
+    }
+    uint64_t before = 0;
+    for (size_t i = 0; i < from->n_lost; i++) {
+        const Flowtrail__V1__SeqRange *range = from->lost[i];
+        if (range->first_seq <= before || range->first_seq > range->last_seq) {
+            return ft_diag_set(reterr_diag, FT_E_PROTOCOL, NULL, 0, 0,
+                               "Welcome: a lost range is out of order");
+        }
+        before = range->last_seq;
+        ret_welcome->lost[ret_welcome->n_lost++] =
+            (struct ft_msg_hole){range->first_seq, range->last_seq};
+    }
     take_signature(&from->receipt, &ret_welcome->receipt);
     return ft_unpack_bytes(&from->receipt_key, "receipt_key", ret_welcome->receipt_key,
                            sizeof ret_welcome->receipt_key, &ret_welcome->has_receipt_key,
@@ -168,6 +194,15 @@ static ft_err encode_welcome(const struct ft_msg_welcome *welcome, struct ft_buf
     if (welcome->has_receipt_key) {
         to.receipt_key = ft_pack_bytes(welcome->receipt_key, sizeof welcome->receipt_key);
     }
+    Flowtrail__V1__SeqRange ranges[FT_WIRE_LOST_MAX];
+    Flowtrail__V1__SeqRange *pointers[FT_WIRE_LOST_MAX];
+    for (unsigned i = 0; i < welcome->n_lost && i < FT_WIRE_LOST_MAX; i++) {
+        flowtrail__v1__seq_range__init(&ranges[i]);
+        ranges[i].first_seq = welcome->lost[i].first_seq;
+        ranges[i].last_seq = welcome->lost[i].last_seq;
+        pointers[to.n_lost++] = &ranges[i];
+    }
+    to.lost = pointers;
     Flowtrail__V1__ExportResponse response = FLOWTRAIL__V1__EXPORT_RESPONSE__INIT;
     response.message_case = FLOWTRAIL__V1__EXPORT_RESPONSE__MESSAGE_WELCOME;
     response.welcome = &to;

@@ -69,6 +69,39 @@ TEST(welcome_and_acks_are_signed)
     teardown(&world);
 }
 
+static void lose(void *ctx, struct ft_instance *instance)
+{
+    (void)ctx;
+    instance->n_lost = 2;
+    instance->lost[0] = (struct ft_msg_hole){3, 5};
+    instance->lost[1] = (struct ft_msg_hole){8, 8};
+}
+
+TEST(what_the_store_has_lost_is_told_until_it_was_heard)
+{
+    FT_CLEANUP(ft_receipt_signer_destroy) struct ft_receipt_signer *signer = make_signer();
+    struct world world;
+    setup_signed(&world, 1 << 24, 1 << 20, signer);
+    struct ft_instance_key key = {agent_id, instance_id};
+    CHECK_OK(ft_instances_with(world.instances, &key, lose, NULL));
+    struct ft_msg_hello hello = {.has_challenge = true, .challenge = {9}};
+    for (size_t i = 0; i < 2; i++) { /* The first Welcome may not have come through. */
+        CHECK(say_hello_with(open_session(&world, i), &hello));
+        const struct ft_msg_welcome *welcome = &world.peers[i].last.welcome;
+        CHECK_INT(welcome->n_lost, 2);
+        CHECK_INT(welcome->lost[0].first_seq, 3);
+        CHECK_INT(welcome->lost[1].last_seq, 8);
+        struct ft_receipt receipt = expected(&hello, &store_epoch, 0, NULL);
+        CHECK(!is_good(signer, &receipt, &welcome->receipt));
+        ft_welcome_digest(welcome, receipt.rejected_digest);
+        CHECK(is_good(signer, &receipt, &welcome->receipt));
+    }
+    commit_batch(&world, world.peers[1].session, 9, 10);
+    CHECK(say_hello(open_session(&world, 2)));
+    CHECK_INT(world.peers[2].last.welcome.n_lost, 0);
+    teardown(&world);
+}
+
 TEST(without_a_key_nothing_is_signed)
 {
     struct world world;

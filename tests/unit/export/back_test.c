@@ -207,6 +207,32 @@ TEST(what_is_wanted_again_and_dropped_is_told_by_the_log)
     teardown(&world);
 }
 
+TEST(what_the_collector_says_it_lost_is_told_once)
+{
+    struct world world;
+    setup_stored(&world, LARGE, LARGE, 20);
+    for (uint64_t seq = 31; seq <= 50; seq++) {
+        world.stored[seq] = 0;
+    }
+    world.n_lost = 3;
+    world.lost[0] = (struct ft_msg_hole){31, 40};
+    world.lost[1] = (struct ft_msg_hole){41, 50};
+    world.lost[2] = (struct ft_msg_hole){201, 300}; /* Never sent, so not lost. */
+    for (int i = 0; i < 3; i++) {
+        world.cancelled = true;
+        run_for(&world, 10 * FT_NS_PER_S);
+        CHECK_INT(world.n_gone, 2);
+        CHECK_INT(stats_of(&world)->gone_events, 20);
+        check_each_once(&world);
+    }
+    /* What was told is not asked for again when the rest goes back. */
+    set_back(&world, 20);
+    run_for(&world, 10 * FT_NS_PER_S);
+    CHECK_INT(world.n_gone, 2);
+    check_each_once(&world);
+    teardown(&world);
+}
+
 static void run_seed(uint64_t seed)
 {
     struct ft_random_seeded random;

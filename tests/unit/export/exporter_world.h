@@ -42,7 +42,9 @@ struct world {
     struct ft_msg_hello hello;
     struct ft_uuid store_epoch;
     const struct ft_receipt_signer *signer; /* NULL: it gives no receipts. */
-    bool spoils_welcome;                    /* Its receipt there is not good. */
+    unsigned n_lost;                        /* What its Welcome says. */
+    struct ft_msg_hole lost[FT_WIRE_LOST_MAX];
+    bool spoils_welcome; /* Its receipt there is not good. */
     /* What it has, where a test asks: events that it stored, and that came twice. */
     bool counts;
     uint8_t stored[STORED_MAX];
@@ -90,10 +92,10 @@ static inline void respond(struct world *world, const struct ft_response *respon
 }
 
 /* Signs as the collector does, for the present stream. */
-static inline void sign(const struct world *world, uint64_t durable_seq,
-                        const struct ft_msg_ack *ack, struct ft_msg_signature *ret_receipt)
+static inline void sign_digest(const struct world *world, uint64_t durable_seq,
+                               const uint8_t digest[FT_RECEIPT_DIGEST_SIZE],
+                               struct ft_msg_signature *ret_receipt)
 {
-    static const struct ft_msg_ack nothing;
     struct ft_receipt receipt = {.durable_seq = durable_seq};
     if (world->signer == NULL) {
         return;
@@ -103,9 +105,17 @@ static inline void sign(const struct world *world, uint64_t durable_seq,
     memcpy(receipt.agent_id, world->hello.agent_id.bytes, 16);
     memcpy(receipt.instance_id, world->hello.instance_id.bytes, 16);
     memcpy(receipt.challenge, world->hello.challenge, 16);
-    ft_ack_digest(ack != NULL ? ack : &nothing, receipt.rejected_digest);
+    memcpy(receipt.rejected_digest, digest, FT_RECEIPT_DIGEST_SIZE);
     CHECK_OK(ft_receipt_sign(world->signer, &receipt, ret_receipt->bytes));
     ret_receipt->size = sizeof ret_receipt->bytes;
+}
+
+static inline void sign(const struct world *world, uint64_t durable_seq,
+                        const struct ft_msg_ack *ack, struct ft_msg_signature *ret_receipt)
+{
+    uint8_t digest[FT_RECEIPT_DIGEST_SIZE];
+    ft_ack_digest(ack, digest);
+    sign_digest(world, durable_seq, digest, ret_receipt);
 }
 
 /* An ack as an honest collector gives it. */
@@ -152,10 +162,14 @@ static inline void take_hello(struct world *world, const struct ft_msg_hello *he
                                               .durable_seq = world->durable_seq,
                                               .window_bytes = world->window_bytes,
                                               .status_interval_ms = 5000}};
+    welcome.welcome.n_lost = world->n_lost;
+    memcpy(welcome.welcome.lost, world->lost, sizeof world->lost);
     if (world->signer != NULL) {
         welcome.welcome.has_receipt_key = true;
         memcpy(welcome.welcome.receipt_key, ft_receipt_signer_key(world->signer), 32);
-        sign(world, world->durable_seq, NULL, &welcome.welcome.receipt);
+        uint8_t digest[FT_RECEIPT_DIGEST_SIZE];
+        ft_welcome_digest(&welcome.welcome, digest);
+        sign_digest(world, world->durable_seq, digest, &welcome.welcome.receipt);
         welcome.welcome.receipt.bytes[9] ^= world->spoils_welcome;
     }
     respond(world, &welcome);

@@ -225,6 +225,31 @@ TEST(receipts_travel_as_they_are)
     }
 }
 
+TEST(a_welcome_carries_what_was_lost)
+{
+    struct ft_response back;
+    struct ft_response welcome = {.kind = FT_RESPONSE_WELCOME,
+                                  .welcome = {.collector_id = uuid_of(4),
+                                              .store_epoch = uuid_of(5),
+                                              .durable_seq = 50,
+                                              .n_lost = 2,
+                                              .lost = {{3, 9}, {20, 20}}}};
+    round_trip(&welcome, "wire/welcome_lost.bin", &back);
+    CHECK_INT(back.welcome.n_lost, 2);
+    CHECK_INT(back.welcome.lost[1].first_seq, 20);
+    static const struct ft_msg_hole bad[][2] = {
+        {{3, 9}, {9, 20}}, {{3, 9}, {1, 2}}, {{9, 3}, {10, 11}}, {{0, 3}, {10, 11}}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        memcpy(welcome.welcome.lost, bad[i], sizeof bad[i]);
+        struct ft_buf buf;
+        ft_buf_init(&buf, 0);
+        CHECK_OK(ft_response_encode(&welcome, &buf));
+        struct ft_diag diag;
+        CHECK_ERR(ft_response_decode(buf.data, buf.size, &back, &diag), FT_E_PROTOCOL);
+        ft_buf_deinit(&buf);
+    }
+}
+
 TEST(a_hello_carries_challenge_and_witness)
 {
     struct ft_msg_hello hello = a_hello();
