@@ -35,8 +35,8 @@ static double read_balanced(void *ctx)
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
         lost += status.lost[cause];
     }
-    return status.observed_events == status.acknowledged_events + status.retained_events + lost ? 1
-                                                                                                : 0;
+    uint64_t kept = status.acknowledged_events + status.retained_events + status.merged_events;
+    return status.observed_events == kept + lost ? 1 : 0;
 }
 
 static double read_log_bytes(void *ctx)
@@ -51,6 +51,47 @@ static double read_kept_bytes(void *ctx)
     struct ft_log_stats stats;
     ft_log_stats(ctx, &stats);
     return (double)stats.kept_bytes;
+}
+
+static double read_reserve(void *ctx)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(ctx, &stats);
+    return (double)stats.reserve_bytes;
+}
+
+static double read_space_low(void *ctx)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(ctx, &stats);
+    return stats.space_low ? 1 : 0;
+}
+
+static double read_space_refusals(void *ctx)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(ctx, &stats);
+    return (double)stats.space_refusals;
+}
+
+static double read_syncs(void *ctx)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(ctx, &stats);
+    return (double)stats.syncs;
+}
+
+static double read_all_bytes(void *ctx)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(ctx, &stats);
+    return (double)stats.bytes;
+}
+
+static double read_failing(void *ctx)
+{
+    const struct ft_spool_stats *stats = ctx;
+    return stats->failing_since_ns != 0 ? 1 : 0;
 }
 
 static double read_verified(void *ctx)
@@ -162,8 +203,9 @@ static ft_err add_pipeline(struct ft_agent *agent)
          read_observed, agent, false},
         {"flowtrail_agent_events_retained", "Not acknowledged yet.", NULL, NULL, read_retained,
          agent, true},
-        {"flowtrail_agent_account_balanced", "1 while observed = acknowledged + retained + lost.",
-         NULL, NULL, read_balanced, agent, true},
+        {"flowtrail_agent_account_balanced",
+         "1 while observed = acknowledged + retained + merged + lost.", NULL, NULL, read_balanced,
+         agent, true},
         {"flowtrail_agent_log_bytes", "Of events that are not acknowledged.", NULL, NULL,
          read_log_bytes, agent->log, true},
         {"flowtrail_agent_log_held_bytes",
@@ -172,6 +214,11 @@ static ft_err add_pipeline(struct ft_agent *agent)
         {"flowtrail_agent_log_oldest_timestamp_seconds",
          "When the oldest retained block was sealed; 0: none.", NULL, NULL, read_oldest, agent->log,
          true},
+        {"flowtrail_agent_events_merged_total",
+         "Events that went into others of the same flow, under pressure.", NULL, NULL,
+         ft_metric_read_u64, &ft_tally_live(ft_pipeline_tally(agent->pipeline))->merged, false},
+        {"flowtrail_agent_events_sealed_total", "Events in blocks that were given to the log.",
+         NULL, NULL, ft_metric_read_u64, &p->sealed_events, false},
         {"flowtrail_agent_blocks_sealed_total", "Blocks given to the log.", NULL, NULL,
          ft_metric_read_u64, &p->sealed_blocks, false},
         {"flowtrail_agent_blocks_sealed_bytes_total", "Bytes of them.", NULL, NULL,
@@ -197,6 +244,40 @@ static ft_err add_pipeline(struct ft_agent *agent)
         FT_TRY(ft_metrics_add_rows(agent->metrics, &lost, 1));
     }
     return FT_OK;
+}
+
+static ft_err add_spool(struct ft_agent *agent)
+{
+    if (agent->spool == NULL) {
+        return FT_OK;
+    }
+    const struct ft_spool_stats *s = ft_spool_stats(agent->spool);
+    const struct ft_metric_row series[] = {
+        {"flowtrail_agent_spool_failing", "1 while the spool cannot be written.", NULL, NULL,
+         read_failing, s, true},
+        {"flowtrail_agent_spool_failures_total", "Writes and syncs that failed; tried again.", NULL,
+         NULL, ft_metric_read_u64, &s->failures, false},
+        {"flowtrail_agent_spool_waiting_bytes", "Memory of events that are not in the spool yet.",
+         NULL, NULL, read_all_bytes, agent->memory_log, true},
+        {"flowtrail_agent_spool_reserve_bytes", "Disk space kept for when the disk is full.", NULL,
+         NULL, read_reserve, agent->log, true},
+        {"flowtrail_agent_spool_space_low",
+         "1 while the file system is too full for the spool to grow.", NULL, NULL, read_space_low,
+         agent->log, true},
+        {"flowtrail_agent_spool_space_refusals_total",
+         "Times that the spool did not grow for that reason.", NULL, NULL, read_space_refusals,
+         agent->log, false},
+        {"flowtrail_agent_spool_syncs_total", "Syncs of the log.", NULL, NULL, read_syncs,
+         agent->log, false},
+        {"flowtrail_agent_spool_sync_seconds_total", "How long they took.", NULL, NULL,
+         ft_metric_read_ns, &s->sync_ns_total, false},
+        {"flowtrail_agent_spool_state_writes_total", "Times that the state was written.", NULL,
+         NULL, ft_metric_read_u64, &s->state_writes, false},
+        {"flowtrail_agent_spool_new_instances_total",
+         "Times that the collector was found to know more than the spool.", NULL, NULL,
+         ft_metric_read_u64, &s->new_instances, false},
+    };
+    return ft_metrics_add_rows(agent->metrics, series, N_OF(series));
 }
 
 static ft_err add_exporter(struct ft_agent *agent)
@@ -263,5 +344,6 @@ ft_err ft_agent_metrics_register(struct ft_agent *agent)
     FT_TRY(ft_metrics_add_build_info(agent->metrics, "flowtrail_agent", FT_VERSION, "unknown"));
     FT_TRY(add_source(agent));
     FT_TRY(add_pipeline(agent));
+    FT_TRY(add_spool(agent));
     return add_exporter(agent);
 }

@@ -14,6 +14,8 @@ static const char *const health_names[FT_HEALTH_N] = {"unknown", "ok", "degraded
 
 static void fill_account(struct ft_agent *agent, struct ft_msg_status *status);
 static void add_log(struct ft_agent *agent, struct ft_msg_status *status);
+static void add_spool(struct ft_agent *agent, struct ft_msg_status *status);
+static void write_spool(struct ft_agent *agent, struct ft_json_writer *writer);
 static void add_stream(struct ft_agent *agent, struct ft_msg_status *status);
 static void add_configuration(struct ft_agent *agent, struct ft_msg_status *status);
 static struct ft_msg_component *add(struct ft_msg_status *status, const char *name);
@@ -25,10 +27,10 @@ void ft_agent_fill_status(struct ft_agent *agent, struct ft_msg_status *status)
     memset(status, 0, sizeof *status);
     status->time_ns = ft_clock_real_ns(agent->clock);
     fill_account(agent, status);
-    const struct ft_pipeline_stats *pipeline = ft_pipeline_stats(agent->pipeline);
-    for (unsigned verdict = 0; verdict < FT_VERDICT_N; verdict++) {
-        status->filtered_events += pipeline->filtered[verdict];
-    }
+    const struct ft_tally_live *live = ft_tally_live(ft_pipeline_tally(agent->pipeline));
+    status->filtered_events = live->filtered;
+    status->sealed_events = live->sealed;
+    status->sent_events = live->sent;
     const struct ft_source_stats *source = ft_capture_stats(agent->capture);
     status->active_flows = source->n_flows;
     status->conntrack_entries = source->table_count;
@@ -37,6 +39,9 @@ void ft_agent_fill_status(struct ft_agent *agent, struct ft_msg_status *status)
                    ft_ladder_step_name((enum ft_ladder_step)source->step));
     ft_capture_fill_component(agent->capture, &status->components[status->n_components++]);
     add_log(agent, status);
+    if (agent->spool != NULL) {
+        add_spool(agent, status);
+    }
     add_stream(agent, status);
     add_configuration(agent, status);
 }
@@ -68,6 +73,12 @@ void ft_agent_write_status(struct ft_agent *agent, struct ft_json_writer *writer
     ft_json_key(writer, "account");
     write_account(writer, &status);
     ft_json_key_u64(writer, "filtered_events", status.filtered_events);
+    ft_json_key_u64(writer, "sealed_events", status.sealed_events);
+    ft_json_key_u64(writer, "sent_events", status.sent_events);
+    if (agent->spool != NULL) {
+        ft_json_key(writer, "spool");
+        write_spool(agent, writer);
+    }
     ft_json_key_u64(writer, "active_flows", status.active_flows);
     ft_json_key_str(writer, "capture_step", status.capture_step);
     ft_json_key_object(writer, "collector");
@@ -111,7 +122,13 @@ static void fill_account(struct ft_agent *agent, struct ft_msg_status *status)
     }
     status->observed_events = account.observed;
     status->acknowledged_events = acked;
+    if (exporter == NULL && agent->spool != NULL) {
+        const struct ft_progress *progress = ft_spool_progress(agent->spool);
+        done = progress->done_events;
+        status->acknowledged_events = done - progress->rejected_events - progress->gone_events;
+    }
     status->retained_events = account.kept - done;
+    status->merged_events = account.merged;
     memcpy(status->lost, account.lost_by_cause, sizeof status->lost);
     struct ft_log_stats log;
     ft_log_stats(agent->log, &log);
@@ -123,7 +140,9 @@ static void add_log(struct ft_agent *agent, struct ft_msg_status *status)
     struct ft_msg_component *component = add(status, "log");
     struct ft_log_stats log;
     ft_log_stats(agent->log, &log);
-    uint64_t lost = status->lost[FT_LOSS_LOG_FULL];
+    /* Of this run: what was lost years ago is in the account, and no reason to worry. */
+    uint64_t before = agent->spool != NULL ? ft_spool_lost_before(agent->spool) : 0;
+    uint64_t lost = status->lost[FT_LOSS_LOG_FULL] - before;
     component->health = lost > 0 ? FT_HEALTH_DEGRADED : FT_HEALTH_OK;
     (void)snprintf(component->text, sizeof component->text,
                    "%llu events retained, %llu of %llu KiB",
@@ -135,6 +154,57 @@ static void add_log(struct ft_agent *agent, struct ft_msg_status *status)
         (void)snprintf(component->text + at, sizeof component->text - at,
                        "; it was full: %llu events lost", (unsigned long long)lost);
     }
+}
+
+/* What waits in memory for the spool is small unless the disk does not keep up. */
+static void add_spool(struct ft_agent *agent, struct ft_msg_status *status)
+{
+    struct ft_msg_component *component = add(status, "spool");
+    const struct ft_spool_stats *spool = ft_spool_stats(agent->spool);
+    struct ft_log_stats disk;
+    struct ft_log_stats memory;
+    ft_log_stats(agent->log, &disk);
+    ft_log_stats(agent->memory_log, &memory);
+    int64_t failing_since_ns = spool->failing_since_ns;
+    if (failing_since_ns != 0) {
+        component->health = FT_HEALTH_FAILED;
+        (void)snprintf(component->text, sizeof component->text,
+                       "%.300s: %s for %lld s, %llu KiB of events wait in memory",
+                       agent->options->spool.path, ft_err_text((ft_err)spool->last_error),
+                       (long long)((status->time_ns - failing_since_ns) / FT_NS_PER_S),
+                       (unsigned long long)(memory.bytes >> 10));
+        return;
+    }
+    component->health = disk.space_low ? FT_HEALTH_DEGRADED : FT_HEALTH_OK;
+    (void)snprintf(component->text, sizeof component->text,
+                   "%.300s: %llu of %llu MiB in %llu files%s", agent->options->spool.path,
+                   (unsigned long long)(disk.bytes >> 20),
+                   (unsigned long long)(disk.bytes_max >> 20), (unsigned long long)disk.segments,
+                   disk.space_low ? ", which do not grow: the file system is short of space" : "");
+}
+
+static void write_spool(struct ft_agent *agent, struct ft_json_writer *writer)
+{
+    const struct ft_spool_stats *spool = ft_spool_stats(agent->spool);
+    struct ft_log_stats disk;
+    struct ft_log_stats memory;
+    ft_log_stats(agent->log, &disk);
+    ft_log_stats(agent->memory_log, &memory);
+    ft_json_object_begin(writer);
+    ft_json_key_str(writer, "path", agent->options->spool.path);
+    ft_json_key_u64(writer, "bytes", disk.bytes);
+    ft_json_key_u64(writer, "bytes_max", disk.bytes_max);
+    ft_json_key_u64(writer, "segments", disk.segments);
+    ft_json_key_u64(writer, "reserve_bytes", disk.reserve_bytes);
+    ft_json_key_bool(writer, "space_low", disk.space_low);
+    ft_json_key_u64(writer, "waiting_bytes", memory.bytes);
+    ft_json_key_u64(writer, "syncs", disk.syncs);
+    ft_json_key_u64(writer, "sync_failures", disk.sync_failures);
+    ft_json_key_u64(writer, "failures", spool->failures);
+    ft_json_key_double(writer, "longest_wait_seconds",
+                       (double)spool->sync_ns_max / (double)FT_NS_PER_S);
+    ft_json_key_u64(writer, "durable_seq", spool->durable_seq);
+    ft_json_object_end(writer);
 }
 
 static void add_stream(struct ft_agent *agent, struct ft_msg_status *status)
@@ -209,6 +279,7 @@ static void write_account(struct ft_json_writer *writer, const struct ft_msg_sta
     ft_json_key_u64(writer, "observed", status->observed_events);
     ft_json_key_u64(writer, "stored", status->acknowledged_events);
     ft_json_key_u64(writer, "retained", status->retained_events);
+    ft_json_key_u64(writer, "merged", status->merged_events);
     ft_json_key_object(writer, "lost_by_cause");
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
         lost += status->lost[cause];
@@ -219,8 +290,9 @@ static void write_account(struct ft_json_writer *writer, const struct ft_msg_sta
     ft_json_object_end(writer);
     ft_json_key_u64(writer, "lost", lost);
     ft_json_key_bool(writer, "balanced",
-                     status->observed_events ==
-                         status->acknowledged_events + status->retained_events + lost);
+                     status->observed_events == status->acknowledged_events +
+                                                    status->retained_events +
+                                                    status->merged_events + lost);
     ft_json_object_end(writer);
 }
 

@@ -91,6 +91,13 @@ struct ft_log *ft_spool_log(struct ft_spool *spool) { return spool->log; }
 struct ft_tally *ft_spool_tally(struct ft_spool *spool) { return spool->tally; }
 uint64_t ft_spool_kept_events(const struct ft_spool *spool) { return spool->kept_events; }
 
+const struct ft_progress *ft_spool_progress(const struct ft_spool *spool)
+{
+    return &spool->progress;
+}
+
+uint64_t ft_spool_lost_before(const struct ft_spool *spool) { return spool->lost_before; }
+
 const struct ft_spool_stats *ft_spool_stats(const struct ft_spool *spool) { return &spool->stats; }
 
 ft_err ft_spool_set_source(struct ft_spool *spool, struct ft_log *memory)

@@ -28,6 +28,7 @@
 #include "agent/tally.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "export/progress.h"
 #include "flow/ids.h"
 #include "store/log.h"
 
@@ -120,6 +121,10 @@ struct ft_log *ft_spool_log(struct ft_spool *spool);
 struct ft_tally *ft_spool_tally(struct ft_spool *spool);
 /* Events that were retained or done with when the spool was opened (ft_pipeline_options). */
 uint64_t ft_spool_kept_events(const struct ft_spool *spool);
+/* How far the exporter had come then; it goes on from there, if there is one. */
+const struct ft_progress *ft_spool_progress(const struct ft_spool *spool);
+/* Events that had been dropped at the bound by then. */
+uint64_t ft_spool_lost_before(const struct ft_spool *spool);
 
 /* Where blocks come from: the log in memory, borrowed; before the first work(). */
 FT_MUST_USE ft_err ft_spool_set_source(struct ft_spool *spool, struct ft_log *memory);

@@ -21,6 +21,8 @@ struct ft_spool {
     struct ft_tally *tally;
     struct ft_spool_page *page; /* NULL where files cannot be mapped. */
     uint64_t kept_events;
+    uint64_t lost_before;
+    struct ft_progress progress;
     bool opened;
     bool clean;
     struct ft_log *memory;

@@ -325,6 +325,8 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state,
     ft_log_stats(spool->log, &log);
     report->retained_bytes = log.bytes;
     spool->kept_events = finding->progress.done_events + finding->retained;
+    spool->progress = finding->progress;
+    spool->lost_before = state->tally.lost[FT_LOSS_LOG_FULL];
     spool->stats.stored_seq = spool->identity.known_seq;
     spool->stats.durable_seq = spool->identity.known_seq;
     report->went_on = finding->kept != NULL;

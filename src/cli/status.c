@@ -199,11 +199,14 @@ static bool add_cause(void *ctx, const char *key, const struct ft_json_value *va
 
 static void add_account(const struct ft_json_value *account, bool colour, struct ft_buf *out)
 {
-    static const char *const parts[] = {"observed", "stored", "retained", "lost"};
+    static const char *const parts[] = {"observed", "stored", "retained", "merged", "lost"};
     ft_buf_add_str(out, "\nEvents\n");
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        ft_buf_addf(out, "%-18s %12llu\n", parts[i],
-                    (unsigned long long)ft_cli_number_of(account, parts[i]));
+        uint64_t count = ft_cli_number_of(account, parts[i]);
+        /* Merging is rare, and needs an explanation where it is seen. */
+        if (count > 0 || strcmp(parts[i], "merged") != 0) {
+            ft_buf_addf(out, "%-18s %12llu\n", parts[i], (unsigned long long)count);
+        }
     }
     ft_json_each(ft_json_get(account, "lost_by_cause"), add_cause, out);
     bool balanced = ft_cli_is_set(account, "balanced");

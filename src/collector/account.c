@@ -27,7 +27,7 @@ void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy
     struct ft_discrepancy discrepancy = {0};
     if (told->known) {
         uint64_t lost = sum(told->lost);
-        uint64_t kept = told->acknowledged_events + told->retained_events;
+        uint64_t kept = told->acknowledged_events + told->retained_events + told->merged_events;
         discrepancy.own =
             above(told->observed_events, kept + lost) + above(kept + lost, told->observed_events);
         discrepancy.missing =
@@ -81,6 +81,7 @@ void ft_account_add(struct ft_account *account, const struct ft_instance *instan
         lost += unheard;
         uint64_t arrived = above(stored + unheard, told->acknowledged_events);
         account->retained += above(told->retained_events, arrived);
+        account->merged += told->merged_events;
         account->observed += told->observed_events + above(arrived, told->retained_events);
     } else {
         account->observed += stored + lost;

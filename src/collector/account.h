@@ -2,7 +2,10 @@
 /*
  * Whether the events of an agent's instance are all accounted for, and the sum over all instances:
  *
- *     observed = stored + retained + lost
+ *     observed = stored + retained + lost + merged
+ *
+ * 'Merged' events went into others of the same flow before they were sent; it is a term of its own
+ * because their number, not what they counted, is gone.
  *
  * What was observed, is retained and was lost is the agent's own word, in its status; what is
  * stored is what we have.  Both belong to one moment: a status comes behind the batches that were
@@ -40,6 +43,7 @@ struct ft_account {
     uint64_t observed;
     uint64_t stored;
     uint64_t retained;
+    uint64_t merged;
     uint64_t lost;
     uint64_t lost_by_cause[FT_LOSS_CAUSE_N];
     uint64_t missing;     /* Holes in the numbers. */

@@ -122,6 +122,7 @@ static void write_account(struct ft_json_writer *writer, const struct ft_account
     ft_json_key_u64(writer, "observed", account->observed);
     ft_json_key_u64(writer, "stored", account->stored);
     ft_json_key_u64(writer, "retained", account->retained);
+    ft_json_key_u64(writer, "merged", account->merged);
     ft_json_key_u64(writer, "lost", account->lost);
     ft_json_key_object(writer, "lost_by_cause");
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
@@ -176,6 +177,8 @@ static void write_told(struct ft_json_writer *writer, const struct ft_instance *
     const struct ft_told *told = &instance->told;
     ft_json_key_u64(writer, "active_flows", told->active_flows);
     ft_json_key_u64(writer, "filtered_events", told->filtered_events);
+    ft_json_key_u64(writer, "sealed_events", told->sealed_events);
+    ft_json_key_u64(writer, "sent_events", told->sent_events);
     ft_json_key_u64(writer, "retained_bytes", told->retained_bytes);
     ft_json_key_u64(writer, "conntrack_entries", told->conntrack_entries);
     ft_json_key_u64(writer, "conntrack_entries_max", told->conntrack_entries_max);

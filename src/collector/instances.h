@@ -37,6 +37,9 @@ struct ft_told {
     uint64_t retained_events;
     uint64_t retained_bytes;
     uint64_t filtered_events;
+    uint64_t merged_events;
+    uint64_t sealed_events;
+    uint64_t sent_events;
     uint64_t active_flows;
     uint64_t conntrack_entries;
     uint64_t conntrack_entries_max;

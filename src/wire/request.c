@@ -114,6 +114,9 @@ ft_err ft_status_encode(const struct ft_msg_status *status, struct ft_buf *buf)
     to.retained_events = status->retained_events;
     to.retained_bytes = status->retained_bytes;
     to.filtered_events = status->filtered_events;
+    to.merged_events = status->merged_events;
+    to.sealed_events = status->sealed_events;
+    to.sent_events = status->sent_events;
     to.active_flows = status->active_flows;
     to.conntrack_entries = status->conntrack_entries;
     to.conntrack_entries_max = status->conntrack_entries_max;
@@ -231,6 +234,9 @@ static ft_err status_from(const Flowtrail__V1__Status *from, struct ft_msg_statu
     ret_status->retained_events = from->retained_events;
     ret_status->retained_bytes = from->retained_bytes;
     ret_status->filtered_events = from->filtered_events;
+    ret_status->merged_events = from->merged_events;
+    ret_status->sealed_events = from->sealed_events;
+    ret_status->sent_events = from->sent_events;
     ret_status->active_flows = from->active_flows;
     ret_status->conntrack_entries = from->conntrack_entries;
     ret_status->conntrack_entries_max = from->conntrack_entries_max;

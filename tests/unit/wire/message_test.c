@@ -90,7 +90,10 @@ TEST(status_survives_the_round_trip)
     struct ft_msg_status status = {.time_ns = 9,
                                    .observed_events = 100,
                                    .acknowledged_events = 60,
-                                   .retained_events = 30,
+                                   .retained_events = 25,
+                                   .merged_events = 5,
+                                   .sealed_events = 95,
+                                   .sent_events = 120,
                                    .capture_step = "full",
                                    .n_components = 2};
     status.lost[FT_LOSS_LOG_FULL] = 10;
@@ -107,6 +110,9 @@ TEST(status_survives_the_round_trip)
     CHECK_INT(request.kind, FT_REQUEST_STATUS);
     CHECK_INT(request.status.lost[FT_LOSS_LOG_FULL], 10);
     CHECK_INT(request.status.observed_events, 100);
+    CHECK_INT(request.status.merged_events, 5);
+    CHECK_INT(request.status.sealed_events, 95);
+    CHECK_INT(request.status.sent_events, 120);
     CHECK_INT(request.status.n_components, 2);
     CHECK_STR(request.status.components[1].text, "no route");
     CHECK_INT(request.status.components[1].health, FT_HEALTH_FAILED);
