@@ -225,3 +225,106 @@ TEST(a_log_that_takes_nothing_does_not_hold_up_the_pipeline)
     ft_log_destroy(log);
     ft_pipeline_destroy(pipeline);
 }
+
+/* What a commit was told. */
+struct commits {
+    unsigned n;
+    unsigned n_blocks;
+    uint64_t n_events;
+    struct ft_pipeline *pipeline;
+    struct ft_pipeline_kept kept;
+};
+
+static void note_commit(void *ctx, const struct ft_block_info *info, const void *data, size_t size)
+{
+    struct commits *commits = ctx;
+    CHECK_INT(data != NULL, info != NULL);
+    CHECK_INT(size > 0, info != NULL);
+    commits->n++;
+    commits->n_blocks += info != NULL;
+    commits->n_events += info != NULL ? info->n_events : 0;
+    ft_pipeline_get_kept(commits->pipeline, &commits->kept);
+}
+
+static void take_one(struct ft_pipeline *pipeline)
+{
+    struct ft_event event = {.type = FT_EVENT_START,
+                             .fields = FT_FIELD_TUPLE | FT_FIELD_PORTS,
+                             .protocol = FT_PROTO_UDP};
+    ft_pipeline_take(pipeline, &event);
+}
+
+TEST(with_commits_blocks_end_between_messages_only)
+{
+    struct ft_log *log = NULL;
+    struct ft_pipeline *pipeline = make(&log, 16 << 20);
+    struct commits commits = {.pipeline = pipeline};
+    ft_pipeline_set_on_seal(pipeline, note_commit, &commits);
+    for (unsigned i = 0; i < 150; i++) {
+        take_one(pipeline); /* One message that makes them all. */
+    }
+    CHECK_INT(commits.n, 0);
+    ft_pipeline_settle(pipeline);
+    CHECK_INT(commits.n_blocks, 1);
+    CHECK_INT(commits.n_events, 150);
+    CHECK_INT(commits.kept.tally.numbered, 150);
+    CHECK_INT(commits.kept.tally.sealed, 150);
+    take_one(pipeline);
+    ft_pipeline_settle(pipeline);
+    CHECK_INT(commits.n, 1);
+    ft_pipeline_commit(pipeline);
+    ft_pipeline_commit(pipeline); /* Without a block. */
+    CHECK_INT(commits.n, 3);
+    CHECK_INT(commits.n_blocks, 2);
+    CHECK_INT(read_log(log).events, 151);
+    check_account(pipeline, 151);
+    ft_log_destroy(log);
+    ft_pipeline_destroy(pipeline);
+}
+
+TEST(with_commits_a_loss_is_told_once_what_it_followed_from_is_committed)
+{
+    struct ft_log *log = NULL;
+    struct ft_pipeline *pipeline = make(&log, 16 << 20);
+    struct commits commits = {.pipeline = pipeline};
+    ft_pipeline_set_on_seal(pipeline, note_commit, &commits);
+    struct ft_event loss = {.type = FT_EVENT_LOSS,
+                            .fields = FT_FIELD_LOSS,
+                            .loss = {.cause = FT_LOSS_KERNEL_OVERRUN, .count = 7}};
+    ft_pipeline_take(pipeline, &loss);
+    ft_pipeline_tick(pipeline);
+    CHECK_INT(ft_pipeline_stats(pipeline)->numbered_events, 0);
+    ft_pipeline_commit(pipeline);
+    CHECK_INT(commits.kept.tally.lost[FT_LOSS_KERNEL_OVERRUN], 7);
+    CHECK_INT(commits.kept.tally.book.n_pending, 1);
+    ft_pipeline_tick(pipeline);
+    ft_pipeline_commit(pipeline);
+    CHECK_INT(commits.kept.tally.book.n_pending, 0);
+    CHECK_INT(read_log(log).told, 7);
+    check_account(pipeline, 1);
+    ft_log_destroy(log);
+    ft_pipeline_destroy(pipeline);
+}
+
+TEST(a_block_of_an_earlier_process_comes_first)
+{
+    struct ft_log *log = NULL;
+    struct ft_log *earlier_log = NULL;
+    struct ft_pipeline *earlier = make(&earlier_log, 16 << 20);
+    take(earlier, 100);
+    struct ft_log_reader *reader = NULL;
+    CHECK_OK(ft_log_reader_open(earlier_log, "test", true, &reader));
+    struct ft_block block;
+    CHECK_OK(ft_log_reader_next(reader, false, &block));
+    struct ft_pipeline *pipeline = make(&log, 16 << 20);
+    ft_tally_live(ft_pipeline_tally(pipeline))->numbered = 100;
+    ft_pipeline_restore(pipeline, &block.info, block.data, block.size);
+    check_account(pipeline, 100);
+    CHECK_INT(read_log(log).events, 100);
+    ft_block_release(&block);
+    ft_log_reader_close(reader);
+    ft_log_destroy(earlier_log);
+    ft_pipeline_destroy(earlier);
+    ft_log_destroy(log);
+    ft_pipeline_destroy(pipeline);
+}

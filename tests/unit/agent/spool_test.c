@@ -72,6 +72,94 @@ TEST(a_kill_costs_what_was_not_sealed_and_says_so_exactly)
     world_deinit(&world);
 }
 
+/* What outlives the process makes a kill cost nothing, at whatever point it comes. */
+TEST(a_kill_costs_nothing_where_the_last_commit_is_kept)
+{
+    for (uint64_t seed = 1; seed <= n_seeds(30); seed++) {
+        world_init(&world, seed);
+        world.keeps = true;
+        world.bytes_max = 8 << 20;
+        world.memory_bytes = 1 << 20;
+        CHECK_OK(world_open(&world));
+        for (unsigned i = 0; i < 120; i++) {
+            uint64_t dice = ft_random_u64(&world.random.base);
+            world_make(&world, (unsigned)(dice % 70));
+            if (dice % 5 == 0) {
+                world_lose(&world, 1 + dice % 3);
+            }
+            if (dice % 3 == 0) {
+                world_work(&world, (int64_t)(dice % 7) * FT_NS_PER_S / 4);
+            }
+            if (dice % 7 == 0) {
+                world_deliver(&world, 10, (unsigned)(dice % 4));
+            }
+            if (dice % 11 == 0) {
+                ft_pipeline_commit(world.pipeline);
+            }
+            if (dice % 13 == 0) {
+                kill_world();
+                CHECK_OK(world_open(&world));
+                CHECK_INT(world.report.n_crash, 0);
+                CHECK_INT(world.report.n_missing, 0);
+            }
+            world_check_account(&world);
+        }
+        ft_pipeline_commit(world.pipeline);
+        world_drain(&world);
+        world_check_end(&world);
+        CHECK_INT(world.n_told, world.n_lost_made);
+        for (uint32_t id = 2; id <= world.n_made; id++) {
+            CHECK_INT(world.seen_event[id], 1);
+        }
+        world_close(&world, true);
+        world_deinit(&world);
+    }
+}
+
+/* What was kept had no room for all blocks: what is missing is told exactly. */
+TEST(blocks_that_were_kept_no_longer_are_told_as_lost)
+{
+    world_init(&world, 1);
+    world.keeps = true;
+    CHECK_OK(world_open(&world));
+    world_make(&world, 205);
+    CHECK(world.n_blocks == 10);
+    free(world.blocks[0].data);
+    free(world.blocks[1].data);
+    world.n_blocks -= 2;
+    memmove(world.blocks, world.blocks + 2, world.n_blocks * sizeof world.blocks[0]);
+    kill_world();
+    CHECK_OK(world_open(&world));
+    CHECK_INT(world.report.n_crash, 40);
+    CHECK_INT(world.report.n_kept, 160);
+    CHECK_INT(world.report.n_missing, 0);
+    ft_pipeline_commit(world.pipeline);
+    world_drain(&world);
+    world_check_end(&world);
+    CHECK_INT(world.n_told, 40);
+    CHECK_INT(world.n_stored, 166);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
+/* Another spool in its place: nothing of what was kept belongs to it. */
+TEST(what_was_kept_of_another_spool_does_not_count)
+{
+    world_init(&world, 1);
+    world.keeps = true;
+    CHECK_OK(world_open(&world));
+    world_make(&world, 105);
+    world_work(&world, 1);
+    kill_world();
+    world.kept.instance_id.bytes[3] ^= 1;
+    world.keeps = false;
+    CHECK_OK(world_open(&world));
+    CHECK(!world.report.went_on);
+    CHECK_INT(world.report.n_crash, 5);
+    world_close(&world, false);
+    world_deinit(&world);
+}
+
 TEST(a_power_cut_costs_what_was_not_synced)
 {
     world_init(&world, 1);

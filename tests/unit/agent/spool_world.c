@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spool_world.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/test.h"
@@ -29,7 +30,59 @@ void world_init(struct world *world, uint64_t seed)
     world->n_made = LOSS_MARK;
 }
 
-void world_deinit(struct world *world) { ft_disk_destroy(world->disk); }
+static void forget_blocks(struct world *world, uint64_t seq)
+{
+    size_t n = 0;
+    while (n < world->n_blocks &&
+           world->blocks[n].info.first_seq + world->blocks[n].info.n_events - 1 <= seq) {
+        free(world->blocks[n++].data);
+    }
+    world->n_blocks -= n;
+    memmove(world->blocks, world->blocks + n, world->n_blocks * sizeof world->blocks[0]);
+}
+
+void world_deinit(struct world *world)
+{
+    forget_blocks(world, UINT64_MAX);
+    ft_disk_destroy(world->disk);
+}
+
+/* ft_pipeline_seal_fn: a commit. */
+static void commit(void *ctx, const struct ft_block_info *info, const void *data, size_t size)
+{
+    struct world *world = ctx;
+    ft_pipeline_get_kept(world->pipeline, &world->kept);
+    world->has_kept = true;
+    world->n_made_then = world->n_made;
+    world->n_lost_then = world->n_lost_made;
+    if (info != NULL) {
+        CHECK(world->n_blocks < WORLD_BLOCKS_MAX);
+        struct world_block *block = &world->blocks[world->n_blocks++];
+        *block = (struct world_block){.info = *info, .data = malloc(size + 1), .size = size};
+        CHECK(block->data != NULL);
+        memcpy(block->data, data, size);
+    }
+}
+
+/* Where the last process's commit was: its blocks come again, and so do the messages behind it. */
+static void go_on(struct world *world, uint64_t known_seq)
+{
+    CHECK(world->report.went_on);
+    for (size_t i = 0; i < world->n_blocks; i++) {
+        const struct world_block *block = &world->blocks[i];
+        if (block->info.first_seq > known_seq) {
+            ft_pipeline_restore(world->pipeline, &block->info, block->data, block->size);
+        }
+    }
+    uint32_t n_again = world->n_made - world->n_made_then;
+    uint64_t lost_again = world->n_lost_made - world->n_lost_then;
+    world->n_made = world->n_made_then;
+    world->n_lost_made = world->n_lost_then;
+    if (lost_again > 0) {
+        world_lose(world, lost_again);
+    }
+    world_make(world, n_again);
+}
 
 ft_err world_open(struct world *world)
 {
@@ -43,6 +96,11 @@ ft_err world_open(struct world *world)
                                        .has_agent_id = true,
                                        .boot_id = world->boot_id};
     options.agent_id.bytes[0] = 5;
+    struct ft_spool_kept kept = {.instance_id = world->kept.instance_id,
+                                 .tally = world->kept.tally,
+                                 .first_seq =
+                                     world->n_blocks > 0 ? world->blocks[0].info.first_seq : 0};
+    options.kept = world->keeps && world->has_kept ? &kept : NULL;
     FT_TRY(ft_spool_open(&options, world->disk, &world->spool, &world->report));
     CHECK_INT(world->report.n_surplus, 0);
     struct ft_spool_identity identity;
@@ -76,6 +134,15 @@ ft_err world_open(struct world *world)
         }
         CHECK(world->progress.acked_seq <= world->durable_seq);
     }
+    if (world->keeps) {
+        bool has_kept = world->has_kept;
+        ft_pipeline_set_on_seal(world->pipeline, commit, world);
+        if (has_kept) {
+            go_on(world, identity.known_seq);
+        } else {
+            ft_pipeline_commit(world->pipeline);
+        }
+    }
     return FT_OK;
 }
 
@@ -104,8 +171,20 @@ void world_make(struct world *world, unsigned n)
                                  .ct_id = ++world->n_made,
                                  .start_ns = now_ns};
         ft_pipeline_take(world->pipeline, &event);
+        ft_pipeline_settle(world->pipeline);
     }
     ft_pipeline_tick(world->pipeline);
+}
+
+void world_lose(struct world *world, uint64_t n)
+{
+    struct ft_event event = {
+        .type = FT_EVENT_LOSS,
+        .fields = FT_FIELD_LOSS,
+        .loss = {.cause = FT_LOSS_PARSE, .begin_ns = now_ns, .end_ns = now_ns, .count = n}};
+    ft_pipeline_take(world->pipeline, &event);
+    world->n_lost_made += n;
+    ft_pipeline_settle(world->pipeline);
 }
 
 void world_work(struct world *world, int64_t ns)
@@ -113,6 +192,7 @@ void world_work(struct world *world, int64_t ns)
     now_ns += ns;
     ft_pipeline_tick(world->pipeline);
     ft_spool_work(world->spool);
+    forget_blocks(world, ft_spool_stats(world->spool)->durable_seq);
 }
 
 /* A number that comes again must be the same event; a new event counts once. */

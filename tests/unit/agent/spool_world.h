@@ -13,7 +13,15 @@
 #include "export/progress.h"
 #include "lib/fault_disk.h"
 
-#define WORLD_SEQ_MAX 60000
+#define WORLD_SEQ_MAX    60000
+#define WORLD_BLOCKS_MAX 1024
+
+/* A block that outlives the process. */
+struct world_block {
+    struct ft_block_info info;
+    void *data;
+    size_t size;
+};
 
 struct world {
     struct ft_disk *disk;
@@ -37,6 +45,15 @@ struct world {
     uint32_t seen_event[WORLD_SEQ_MAX]; /* Times that the event of this number was stored. */
     uint64_t durable_seq;
     uint64_t n_stored;
+    /* What outlives the process beside the disk, with 'keeps': the last commit. */
+    bool keeps;
+    bool has_kept;
+    struct ft_pipeline_kept kept;
+    uint32_t n_made_then;
+    uint64_t n_lost_then;
+    struct world_block blocks[WORLD_BLOCKS_MAX]; /* Not known to be on disk, in order. */
+    size_t n_blocks;
+    uint64_t n_lost_made;      /* Events that the tracker has reported as lost. */
     uint64_t n_told;           /* Sum of what stored LOSS events tell. */
     uint64_t n_told_estimated; /* The part that is an estimate. */
 };
@@ -50,6 +67,8 @@ ft_err world_open(struct world *world);
 void world_close(struct world *world, bool clean);
 
 void world_make(struct world *world, unsigned n);
+/* The tracker reports that 'n' events are lost. */
+void world_lose(struct world *world, uint64_t n);
 /* Time passes, and the spool works. */
 void world_work(struct world *world, int64_t ns);
 /* Reads up to 'n' blocks, stores them, and acknowledges all but the last 'unacked'. */
