@@ -91,6 +91,9 @@ static void write_position(void *ctx, struct ft_instance *instance)
     if (placement->heard_lost) {
         instance->n_lost = 0;
     }
+    if (placement->appended_events > 0) {
+        instance->kept_seq = placement->last_seq;
+    }
     if (placement->rejected_seq > instance->rejected_seq) {
         instance->rejected_seq = placement->rejected_seq;
     }
@@ -239,16 +242,21 @@ static ft_err send_acks(struct ft_ingest *ingest)
     return FT_OK;
 }
 
-/* Everything that is appended is synced here. */
+/*
+ * Everything that is appended is synced here.  Of what was rejected at the end an ack speaks only
+ * if it says so: after a restart nobody would know of it, and the agent would hold that against us.
+ */
 static void make_durable(void *ctx, struct ft_instance *instance)
 {
     struct ft_ingest_session *session = ctx;
+    struct ft_msg_ack *ack = &session->ack;
     session->ingest->stats.durable_events += instance->appended_seq - instance->durable_seq;
     instance->durable_seq = instance->appended_seq;
-    session->ack.durable_seq = instance->durable_seq;
-    if (session->heard_seq < instance->durable_seq) {
-        session->ack.durable_seq = session->heard_seq;
+    uint64_t told_seq = instance->kept_seq;
+    if (ack->n_rejected > 0 && ack->rejected[ack->n_rejected - 1].last_seq > told_seq) {
+        told_seq = ack->rejected[ack->n_rejected - 1].last_seq;
     }
+    ack->durable_seq = told_seq < session->heard_seq ? told_seq : session->heard_seq;
 }
 
 static ft_err send_ack(struct ft_ingest *ingest, struct ft_ingest_session *session)

@@ -184,13 +184,15 @@ static void take_hello(void *ctx, struct ft_instance *instance)
     instance->last_heard_ns = now_ns;
     instance->clock_skew_ns = hello->time_ns != 0 ? hello->time_ns - now_ns : 0;
     context->durable_seq = instance->durable_seq;
-    context->resume_seq = instance->durable_seq;
     context->welcome.n_lost = instance->n_lost;
     memcpy(context->welcome.lost, instance->lost, sizeof instance->lost);
+    /* What was rejected is not kept: after a restart nobody would know of it. */
+    context->resume_seq =
+        instance->kept_seq < instance->durable_seq ? instance->kept_seq : instance->durable_seq;
     /* Were an ack lost that rejects something, the agent would take it for stored.  So it sends
      * again what it still holds, and is told again. */
     if (instance->rejected_seq >= hello->oldest_seq && hello->oldest_seq > 0 &&
-        hello->oldest_seq <= instance->durable_seq) {
+        hello->oldest_seq <= context->resume_seq) {
         context->resume_seq = hello->oldest_seq - 1;
     }
 }

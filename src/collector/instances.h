@@ -67,6 +67,7 @@ struct ft_instance {
     uint64_t durable_seq;        /* Synced: what was or may be acknowledged. */
     uint64_t stored_seq;         /* Committed by the store, or passed over. */
     uint64_t rejected_seq;       /* Some up to here were rejected; the agent may not know. */
+    uint64_t kept_seq;           /* appended_seq without what was rejected at the end. */
     uint64_t appended_events;    /* Ever taken into the log: stored, or on the way there. */
     uint64_t received_events;    /* Since the start, with repeats. */
     uint64_t stored_events;      /* Rows in the store since it was made. */

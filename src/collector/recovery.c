@@ -9,6 +9,7 @@ static void set_stored(void *ctx, struct ft_instance *instance)
     instance->stored_seq = stored->stored_seq;
     instance->durable_seq = stored->stored_seq;
     instance->appended_seq = stored->stored_seq;
+    instance->kept_seq = stored->stored_seq;
     instance->rejected_seq = stored->stored_seq; /* What was rejected is not known any more. */
     instance->stored_events = stored->stored_events;
     instance->appended_events = stored->stored_events;
@@ -55,6 +56,7 @@ static void add_block(void *ctx, struct ft_instance *instance)
     instance->appended_events += last_seq - first_new + 1;
     instance->appended_seq = last_seq;
     instance->durable_seq = last_seq;
+    instance->kept_seq = last_seq;
     instance->rejected_seq = last_seq;
     instance->last_heard_ns = info->time_ns;
 }

@@ -32,7 +32,10 @@ ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
 {
     /* Numbers up to base_seq are another instance's, whose events nobody asks for. */
     uint64_t from_seq = durable_seq > exporter->base_seq ? durable_seq : exporter->base_seq;
-    if (from_seq >= exporter->acked_seq) {
+    /* What it rejected it may have forgotten: nothing is missing for that. */
+    struct ft_hole missing;
+    if (from_seq >= exporter->acked_seq ||
+        !ft_holes_next_outside(&exporter->holes, from_seq + 1, exporter->acked_seq, &missing)) {
         return FT_OK;
     }
     struct kept kept;

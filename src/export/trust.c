@@ -77,7 +77,10 @@ enum ft_trust_verdict ft_trust_ack(struct ft_trust *trust, const struct ft_msg_a
     if (!is_good(trust, &receipt, &ack->receipt)) {
         return FT_TRUST_BAD_RECEIPT;
     }
-    keep_witness(trust, &receipt, &ack->receipt);
+    /* One that ends with what was rejected proves nothing: that was never stored. */
+    if (ack->n_rejected == 0 || ack->rejected[ack->n_rejected - 1].last_seq < ack->durable_seq) {
+        keep_witness(trust, &receipt, &ack->receipt);
+    }
     return FT_TRUST_GOOD;
 }
 

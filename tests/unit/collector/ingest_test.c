@@ -368,6 +368,33 @@ TEST(a_rejection_is_told_again_until_the_agent_has_heard_it)
     teardown(&world);
 }
 
+TEST(what_was_rejected_at_the_end_is_not_promised)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK(send_batch(session, &instance_id, 1, 10, FT_EVENT_DROP));
+    CHECK(send_batch(session, &instance_id, 11, 5, 77));
+    commit(&world);
+    CHECK_INT(world.peers[0].last.ack.durable_seq, 15);
+    CHECK_INT(world.peers[0].last.ack.n_rejected, 1);
+    /* Something old comes again: this ack rejects nothing. */
+    CHECK(send_batch(session, &instance_id, 1, 10, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(world.peers[0].last.ack.durable_seq, 10);
+    CHECK_INT(world.peers[0].last.ack.n_rejected, 0);
+    struct ft_msg_hello hello = {.oldest_seq = 16, .next_seq = 16};
+    session = open_session(&world, 1);
+    CHECK(say_hello_with(session, &hello));
+    CHECK_INT(world.peers[1].last.welcome.durable_seq, 10);
+    CHECK(send_batch(session, &instance_id, 16, 10, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(world.peers[1].last.ack.durable_seq, 25);
+    CHECK_INT(known(&world).missing_events, 0);
+    teardown(&world);
+}
+
 TEST(more_rejections_than_fit_into_an_ack_take_more_acks)
 {
     struct world world;

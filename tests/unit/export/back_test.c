@@ -172,6 +172,29 @@ TEST(what_was_rejected_is_neither_sent_again_nor_told_again)
     teardown(&world);
 }
 
+TEST(a_rejection_that_the_collector_has_forgotten_is_no_loss)
+{
+    struct world world;
+    struct ft_exporter_options options = {0};
+    setup_with(&world, &options, LARGE, 0);
+    world.counts = true;
+    world.rejects = 11; /* The second block, which is the last. */
+    ft_exporter_enable(world.exporter);
+    seal(&world, 10, 1000);
+    seal(&world, 10, 1000);
+    run_for(&world, FT_NS_PER_S);
+    CHECK_INT(world.rejected_events, 10);
+    set_back(&world, 10);
+    run_for(&world, 10 * FT_NS_PER_S);
+    CHECK_INT(stats_of(&world)->gone_back, 0);
+    CHECK_INT(stats_of(&world)->gone_events, 0);
+    seal(&world, 10, 1000);
+    run_for(&world, FT_NS_PER_S);
+    CHECK_INT(world.rejected_events, 10);
+    check_each_once(&world);
+    teardown(&world);
+}
+
 TEST(another_epoch_alone_sends_nothing_again)
 {
     struct world world;
