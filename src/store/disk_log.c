@@ -151,6 +151,9 @@ ft_err ft_store_disk_write_pending(struct ft_store_disk_log *disk)
         ft_store_disk_segment_of(head)->on_disk = true;
         ft_store_disk_segment_of(head)->salt = disk->salt;
         ft_store_disk_segment_of(head)->salt_known = true;
+        for (size_t i = 0; i < log->n_segments; i++) {
+            log->segments[i]->shared = false;
+        }
     }
     ft_mutex_unlock(&log->lock);
     if (err != FT_OK) {

@@ -436,6 +436,8 @@ static ft_err build(struct recovery *recovery, uint64_t split, bool *ret_written
         uint64_t tail_bytes;
         FT_TRY(ft_store_split(disk->disk, candidate, split, &kept, &disk->tail, &tail_bytes));
         if (kept.n_blocks > 0) {
+            /* Until the others are in a file of their own, this one must stay. */
+            kept.shared = tail_bytes > 0;
             FT_TRY(add_segment(recovery, candidate, &kept));
         }
     }

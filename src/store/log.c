@@ -352,7 +352,7 @@ void ft_store_free_confirmed(struct ft_log *log)
         ft_mutex_lock(&log->lock);
         uint64_t floor = ft_store_held_locked(log);
         struct ft_log_segment *segment = NULL;
-        if (log->n_segments > 0 && log->segments[0] != log->head &&
+        if (log->n_segments > 0 && log->segments[0] != log->head && !log->segments[0]->shared &&
             log->segments[0]->last <= floor && !is_kept_locked(log, floor)) {
             segment = ft_store_take_oldest_locked(log);
         } else {

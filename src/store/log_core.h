@@ -27,6 +27,7 @@ struct ft_log_segment {
     uint64_t bytes;
     int64_t first_time_ns;
     bool dropping; /* Its loss is being told: readers wait until it is gone or stays. */
+    bool shared;   /* Its file also holds blocks that are still to be written elsewhere. */
 };
 
 /* A named reader's place, also while the reader is not open (disk). */

@@ -345,3 +345,38 @@ TEST(random_lives)
         ft_disk_destroy(disk);
     }
 }
+
+TEST(a_disk_that_is_full_at_the_start_costs_no_block)
+{
+    struct ft_disk *disk = ft_fault_disk_create(3);
+    struct ft_log_options options = workload_options();
+    struct ft_log *log;
+    struct ft_log_reader *reader;
+    struct ft_block_info info = {.n_events = 1};
+    uint64_t position;
+    CHECK_OK(ft_log_disk_open(disk, &options, NULL, NULL, &log));
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_OK(ft_log_append(log, &info, "data", 4, &position));
+        CHECK_OK(ft_log_sync(log, &position));
+    }
+    CHECK_OK(ft_log_reader_confirm(reader, 1));
+    for (unsigned life = 0; life < 3; life++) {
+        /* Killed, and no room for the second block, which lies in the file of the first. */
+        ft_fault_disk_stop_now(disk);
+        ft_log_reader_close(reader);
+        ft_log_destroy(log);
+        ft_fault_disk_restart(disk, FT_FAULT_KILL);
+        ft_fault_disk_set_capacity(disk, life < 2 ? 1 : 0);
+        CHECK_OK(ft_log_disk_open(disk, &options, NULL, NULL, &log));
+        CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+        struct ft_block block;
+        CHECK_OK(ft_log_reader_next(reader, false, &block));
+        CHECK_INT(block.position, 2);
+        ft_block_release(&block);
+    }
+    CHECK_OK(ft_log_reader_confirm(reader, 2));
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_disk_destroy(disk);
+}
