@@ -170,11 +170,12 @@ static ft_err load_dropins(struct loader *loader)
     size_t n = 0;
     ft_err err = list_dropins(loader, names, &n);
     for (size_t i = 0; i < n; i++) {
-        char *path = NULL;
+        char *path;
+        if (err == FT_OK && asprintf(&path, "%s/%s", loader->input->dropin_dir, names[i]) < 0) {
+            err = ft_diag_set(loader->diag, -ENOMEM, "", 0, 0, "out of memory");
+        }
         if (err == FT_OK) {
-            err = asprintf(&path, "%s/%s", loader->input->dropin_dir, names[i]) >= 0
-                      ? load_file(loader, path, false)
-                      : ft_diag_set(loader->diag, -ENOMEM, "", 0, 0, "out of memory");
+            err = load_file(loader, path, false);
             free(path);
         }
         free(names[i]);
