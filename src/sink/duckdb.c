@@ -26,6 +26,7 @@ ft_err ft_duckdb_open(const struct ft_duckdb_options *options, struct ft_duckdb 
     if (options->path != NULL) {
         db->path = strdup(options->path);
         if (db->path == NULL || asprintf(&db->wal_path, "%s.wal", options->path) < 0) {
+            db->wal_path = NULL; /* asprintf leaves anything there. */
             return ft_err_from_errno(ENOMEM);
         }
     }
