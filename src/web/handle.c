@@ -216,7 +216,12 @@ static void check(struct ft_web_request *request, struct MHD_Connection *connect
         refuse(request, FT_WEB_REFUSED_NOT_FOUND, 404, "not_found", "there is nothing here");
         return;
     }
-    if (ft_web_params_parse(query, &request->params, &diag) != FT_OK) {
+    ft_err err = ft_web_params_parse(query, &request->params, &diag);
+    if (err == ft_err_from_errno(ENOMEM)) {
+        refuse(request, FT_WEB_REFUSED_BUSY, 503, "busy", "out of memory");
+        return;
+    }
+    if (err != FT_OK) {
         refuse(request, FT_WEB_REFUSED_QUERY, 400, "malformed_query", diag.text);
         return;
     }
