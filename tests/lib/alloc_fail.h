@@ -36,6 +36,8 @@ struct ft_alloc_scenario {
     void *ctx;
     /* NULL: only -ENOMEM, and -EAGAIN from a thread that could not be started, say so. */
     bool (*says_so)(ft_err err);
+    /* A library frees what it was handed, unseen: then only LeakSanitizer knows of leaks. */
+    bool library_frees;
 };
 
 /* Fails the test, or adds to the counts that are printed when the program ends ("matrix: R7 …"). */
@@ -44,6 +46,9 @@ void ft_alloc_fail_each(const struct ft_alloc_scenario *scenario);
 /* Around what a test does beside the code under test, in this thread: nothing fails there. */
 void ft_alloc_fail_pause(void);
 void ft_alloc_fail_resume(void);
+
+/* No more failures in the present run, in any thread. */
+void ft_alloc_fail_relent(void);
 
 /* Whether an allocation has failed in the present run: the scenario may then excuse an error. */
 bool ft_alloc_fail_happened(void);
