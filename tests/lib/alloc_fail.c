@@ -236,6 +236,7 @@ static bool run_once(const struct ft_alloc_scenario *scenario, uint64_t nth, boo
 void ft_alloc_fail_each(const struct ft_alloc_scenario *scenario)
 {
     tell_unfinished();
+    (void)ft_alloc_fail_stop();
     paused = 0;
     running = scenario->name;
     /* What is made once for the whole program is made here. */

@@ -39,7 +39,19 @@ static void add_batch(struct ft_buf *buf, uint64_t first, unsigned n, uint8_t ty
 /* This one breaks the rules. */
 #define POISON 3
 
+#define CONNECTIONS_MAX 64
+
+struct agent;
+
+/* The collector may speak to a connection that the agent has left. */
+struct peer {
+    struct agent *agent;
+    bool left;
+};
+
 struct agent {
+    struct peer peers[CONNECTIONS_MAX];
+    unsigned n_peers;
     struct ft_log *log;
     struct ft_instances *instances;
     struct ft_ingest *ingest;
@@ -48,9 +60,9 @@ struct agent {
     struct ft_ingest_session *session;
     bool closed;
     bool welcomed;
-    uint64_t acked;    /* What the collector has said to have. */
-    uint64_t sent;     /* On this session. */
-    uint64_t rejected; /* Events. */
+    uint64_t acked;         /* What the collector has said to have. */
+    uint64_t sent;          /* On this session. */
+    bool rejected[BATCHES]; /* Told so, perhaps again. */
     ft_err err;
     struct ft_buf hello;
     struct ft_buf status;
@@ -59,8 +71,12 @@ struct agent {
 
 static bool peer_send(void *ctx, const void *data, size_t size)
 {
-    struct agent *agent = ctx;
+    const struct peer *peer = ctx;
+    struct agent *agent = peer->agent;
     struct ft_response response;
+    if (peer->left) {
+        return false;
+    }
     ft_alloc_fail_pause();
     CHECK_OK(ft_response_decode(data, size, &response, NULL));
     if (response.kind == FT_RESPONSE_WELCOME) {
@@ -73,7 +89,8 @@ static bool peer_send(void *ctx, const void *data, size_t size)
         agent->acked = response.ack.durable_seq;
         for (unsigned i = 0; i < response.ack.n_rejected; i++) {
             const struct ft_msg_range *range = &response.ack.rejected[i];
-            agent->rejected += range->last_seq - range->first_seq + 1;
+            CHECK_INT(range->last_seq - range->first_seq + 1, BATCH_EVENTS);
+            agent->rejected[range->first_seq / BATCH_EVENTS] = true;
         }
     }
     ft_alloc_fail_resume();
@@ -82,10 +99,11 @@ static bool peer_send(void *ctx, const void *data, size_t size)
 
 static void peer_close(void *ctx, enum ft_ingest_close why, const char *text)
 {
-    struct agent *agent = ctx;
-    CHECK_INT(why, FT_INGEST_CLOSE_UNAVAILABLE);
+    const struct peer *peer = ctx;
+    struct agent *agent = peer->agent;
+    CHECK(why == FT_INGEST_CLOSE_UNAVAILABLE || peer->left);
     CHECK(text[0] != '\0');
-    agent->closed = true;
+    agent->closed = agent->closed || !peer->left;
     agent->err = ft_err_from_errno(ENOMEM);
 }
 
@@ -113,16 +131,9 @@ static void agent_init(struct agent *agent)
     struct ft_log_options log = {.bytes_max = 1 << 20, .full = FT_LOG_REFUSE};
     CHECK_OK(ft_log_memory_create(&log, &agent->log));
     CHECK_OK(ft_receipt_signer_create(seed, &agent->signer));
-    struct ft_msg_hello hello = {.protocol_version = FT_WIRE_PROTOCOL_VERSION,
-                                 .agent_id = agent_id,
-                                 .instance_id = instance_id,
-                                 .oldest_seq = 1,
-                                 .next_seq = 1 + BATCHES * BATCH_EVENTS,
-                                 .has_challenge = true};
     struct ft_msg_status status = {.observed_events = 5, .retained_events = 5, .n_components = 1};
     ft_buf_init(&agent->hello, 0);
     ft_buf_init(&agent->status, 0);
-    CHECK_OK(ft_hello_encode(&hello, &agent->hello));
     CHECK_OK(ft_status_encode(&status, &agent->status));
     for (unsigned i = 0; i < BATCHES; i++) {
         struct ft_buf batch;
@@ -144,13 +155,31 @@ static void agent_deinit(struct agent *agent)
     ft_log_destroy(agent->log);
 }
 
+static void make_hello(struct agent *agent)
+{
+    struct ft_msg_hello hello = {.protocol_version = FT_WIRE_PROTOCOL_VERSION,
+                                 .agent_id = agent_id,
+                                 .instance_id = instance_id,
+                                 .oldest_seq = agent->acked + 1,
+                                 .next_seq = 1 + BATCHES * BATCH_EVENTS,
+                                 .has_challenge = true};
+    ft_alloc_fail_pause();
+    ft_buf_clear(&agent->hello);
+    CHECK_OK(ft_hello_encode(&hello, &agent->hello));
+    ft_alloc_fail_resume();
+}
+
 static ft_err agent_connect(struct agent *agent)
 {
+    make_hello(agent);
     struct ft_principal principal = {.name = "test"};
     agent->closed = false;
     agent->welcomed = false;
-    FT_TRY(
-        ft_ingest_session_open(agent->ingest, agent, "192.0.2.1:1", &principal, &agent->session));
+    CHECK(agent->n_peers < CONNECTIONS_MAX);
+    struct peer *peer = &agent->peers[agent->n_peers];
+    peer->agent = agent;
+    FT_TRY(ft_ingest_session_open(agent->ingest, peer, "192.0.2.1:1", &principal, &agent->session));
+    agent->n_peers++;
     (void)ft_ingest_session_message(agent->session, agent->hello.data, agent->hello.size);
     CHECK(agent->welcomed || agent->closed);
     return FT_OK;
@@ -159,6 +188,7 @@ static ft_err agent_connect(struct agent *agent)
 static void agent_hang_up(struct agent *agent)
 {
     if (agent->session != NULL) {
+        agent->peers[agent->n_peers - 1].left = true;
         ft_ingest_session_close(agent->session);
         agent->session = NULL;
     }
@@ -207,7 +237,9 @@ static void check_log(struct agent *agent)
     ft_log_reader_close(reader);
     CHECK_INT(n, (BATCHES - 1) * BATCH_EVENTS);
     CHECK_INT(agent->acked, BATCHES * BATCH_EVENTS);
-    CHECK_INT(agent->rejected, BATCH_EVENTS);
+    for (unsigned i = 0; i < BATCHES; i++) {
+        CHECK_INT(agent->rejected[i], i == POISON);
+    }
 }
 
 static ft_err ingest(void *ctx)
