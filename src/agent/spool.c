@@ -24,7 +24,7 @@ static void sync_log(struct ft_spool *spool);
 static void note_result(struct ft_spool *spool, ft_err err);
 static void run(void *ctx);
 
-void ft_spool_close(struct ft_spool *spool, bool clean)
+void ft_spool_close(struct ft_spool *spool, bool clean) FT_NO_TSA
 {
     if (spool == NULL) {
         return;

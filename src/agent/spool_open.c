@@ -317,7 +317,7 @@ static uint64_t by_exporter(const struct ft_progress *progress)
 }
 
 static void settle(struct ft_spool *spool, struct ft_spool_state *state,
-                   const struct finding *finding, struct ft_spool_report *report)
+                   const struct finding *finding, struct ft_spool_report *report) FT_NO_TSA
 {
     report->same_boot = finding->exact;
     report->retained_events = finding->retained;
@@ -357,7 +357,7 @@ static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record
 
 /* What the last process had numbered and not brought into the log. */
 static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *state,
-                         const struct finding *finding, struct ft_spool_report *report)
+                         const struct finding *finding, struct ft_spool_report *report) FT_NO_TSA
 {
     uint64_t there = larger(spool->identity.known_seq, state->tally.gone_to);
     uint64_t numbered = ft_tally_live(spool->tally)->numbered;
