@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
+
 static ft_err disk_append(struct ft_log *log, const struct ft_block_info *info, const void *data,
                           size_t size, uint64_t *ret_position);
 static ft_err disk_sync(struct ft_log *log);
@@ -50,6 +52,7 @@ static ft_err disk_append(struct ft_log *log, const struct ft_block_info *info, 
                                            .size = (uint32_t)size};
     buf->segment_number = log->head->number;
     buf->offset = log->head->bytes;
+    header.offset = buf->offset;
     ft_mutex_unlock(&log->lock);
     if (err == FT_OK) {
         buf->info = *info;
@@ -116,6 +119,7 @@ ft_err ft_store_disk_write_pending(struct ft_store_disk_log *disk)
     }
     struct ft_log_segment *head = log->head;
     head->number = ++disk->next_number;
+    disk->salt = ft_random_u64(ft_random_system());
     uint64_t before = log->n_segments > 1 ? log->segments[log->n_segments - 2]->last : 0;
     struct ft_store_segment_header header = {.number = head->number,
                                              .salt = disk->salt,
@@ -361,6 +365,7 @@ static ft_err open_head(struct ft_store_disk_log *disk, uint64_t bytes, int64_t 
         free(segment);
         return ft_err_from_errno(ENOMEM);
     }
+    disk->salt = ft_random_u64(ft_random_system());
     ft_mutex_lock(&log->lock);
     struct ft_store_segment_header header = {.number = ++disk->next_number,
                                              .salt = disk->salt,
@@ -531,6 +536,23 @@ static void give_up_head(struct ft_store_disk_log *disk)
     ft_mutex_unlock(&log->lock);
 }
 
+/*
+ * The block goes into another segment, and to another place there.  That segment counts once it is
+ * durable as a whole, so what is missing in it is not missing because of a crash.  Readers look at
+ * the payload alone, which stays as it is.
+ */
+static void move_frame(struct ft_store_buf *buf, uint64_t salt, uint64_t offset)
+{
+    struct ft_store_block_header header;
+    bool whole = ft_store_decode_block_header(buf->frame, NULL, &header);
+    assert(whole);
+    (void)whole;
+    header.salt = salt;
+    header.offset = offset;
+    header.durable = header.position - 1;
+    ft_store_encode_block(&header, buf->frame);
+}
+
 /* Only the writer removes from the tail what is not durable, so the buffers stay. */
 static ft_err write_tail(struct ft_store_disk_log *disk, struct ft_disk_file *file, uint64_t first)
 {
@@ -549,6 +571,7 @@ static ft_err write_tail(struct ft_store_disk_log *disk, struct ft_disk_file *fi
         if (buf == NULL) {
             return FT_OK;
         }
+        move_frame(buf, disk->salt, offset);
         FT_TRY(disk->disk->ops->write_at(file, offset, buf->frame, buf->frame_size));
         offset += buf->frame_size;
         position = buf->position + 1;

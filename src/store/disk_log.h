@@ -47,7 +47,7 @@ struct ft_store_disk_log {
     bool head_failed; /* A write into it failed: nothing is appended to it any more. */
     bool dir_dirty;   /* The head's name may not be on disk yet. */
     uint64_t head_previous;
-    uint64_t salt;
+    uint64_t salt; /* The head's. */
     uint64_t next_number;
     struct ft_store_disk_segment *spare; /* For the pending segment, so that it always can be. */
     uint64_t doomed[FT_STORE_DOOMED_MAX];

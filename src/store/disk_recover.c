@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/random.h"
 #include "store/inspect.h"
 
 #define SEGMENT_BYTES_DEFAULT (UINT64_C(64) << 20)
@@ -78,7 +77,6 @@ ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *optio
     }
     ft_store_init(&own->base, &ft_store_disk_home, options);
     own->disk = disk;
-    own->salt = ft_random_u64(ft_random_system());
     uint64_t bytes = options->segment_bytes != 0 ? options->segment_bytes : SEGMENT_BYTES_DEFAULT;
     uint64_t share = options->bytes_max / SEGMENT_SHARE;
     bytes = bytes < share ? bytes : share;
@@ -518,21 +516,6 @@ static ft_err add_segment(struct recovery *recovery, const struct ft_store_candi
     return err;
 }
 
-/*
- * The block was checked when it was loaded; it goes into a segment with another salt.  That segment
- * counts once it is durable as a whole, so what is missing in it is not missing because of a crash.
- */
-static void write_header(struct ft_store_buf *buf, uint64_t salt)
-{
-    struct ft_store_block_header header;
-    bool whole = ft_store_decode_block_header(buf->frame, NULL, &header);
-    assert(whole);
-    (void)whole;
-    header.salt = salt;
-    header.durable = header.position - 1;
-    ft_store_encode_block(&header, buf->frame);
-}
-
 static ft_err add_pending(struct recovery *recovery)
 {
     struct ft_store_disk_log *disk = recovery->disk;
@@ -547,7 +530,6 @@ static ft_err add_pending(struct recovery *recovery)
     ft_mutex_lock(&log->lock);
     for (size_t i = 0; i < disk->tail.n; i++) {
         struct ft_store_buf *buf = ft_store_tail_at(&disk->tail, i);
-        write_header(buf, disk->salt);
         if (i == 0) {
             base->first = buf->position;
             base->first_time_ns = buf->info.time_ns;

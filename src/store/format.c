@@ -160,7 +160,7 @@ void ft_store_encode_block(const struct ft_store_block_header *header, uint8_t *
     put64(frame + 40, header->durable);
     put64(frame + 48, header->info.first_seq);
     put32(frame + 56, header->info.n_events);
-    put32(frame + 60, 0);
+    put32(frame + 60, (uint32_t)(header->offset / 8));
     put64(frame + 64, (uint64_t)header->info.time_ns);
     memcpy(frame + 72, header->info.agent_id, 16);
     memcpy(frame + 88, header->info.instance_id, 16);
@@ -185,6 +185,7 @@ bool ft_store_decode_block_header(const uint8_t *from, const uint64_t *salt,
                                                  .position = get64(from + 32),
                                                  .durable = get64(from + 40),
                                                  .size = get32(from + 20),
+                                                 .offset = (uint64_t)get32(from + 60) * 8,
                                                  .checksum = get64(from + 8)};
     memcpy(ret_header->info.agent_id, from + 72, 16);
     memcpy(ret_header->info.instance_id, from + 88, 16);

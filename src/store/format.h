@@ -31,7 +31,7 @@
  *   40  8  newest position known to be durable when this block was written
  *   48  8  first_seq
  *   56  4  n_events
- *   60  4  0
+ *   60  4  its offset in the file, divided by 8
  *   64  8  time_ns
  *   72 16  agent_id
  *   88 16  instance_id
@@ -39,7 +39,8 @@
  * The header of a block has a checksum of its own so that a segment can be walked without reading
  * the payloads.  The salt is random and the same in all blocks of a segment: when recovery looks
  * for the next block behind a damaged one, a payload that was made to look like a block, by
- * whoever sent it, does not pass for one.
+ * whoever sent it, does not pass for one.  Nor does a block that a disk has written to the wrong
+ * place, because it has another segment's salt or another offset.
  *
  * "cursor-NAME": a slot file with a cursor.  "reserve-NNNNNNNNNNNNNNNN": empty, with the disk space
  * of a segment, for when the disk is full.
@@ -78,6 +79,7 @@ struct ft_store_block_header {
     uint64_t position;
     uint64_t durable;
     uint32_t size;
+    uint64_t offset;   /* In its file, a multiple of 8. */
     uint64_t checksum; /* Set by decoding. */
 };
 

@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* No position is lost with it. */
+static const struct ft_store_damage bad_header = {
+    .size = FT_STORE_SEGMENT_HEADER_SIZE, .before = 1, .what = "bad segment header"};
+
 static ft_err inspect_file(struct ft_disk_file *file, bool must_scan,
                            struct ft_store_candidate *candidate);
 static ft_err read_header(struct ft_disk_file *file, struct ft_store_candidate *candidate);
@@ -118,16 +122,23 @@ static ft_err inspect_file(struct ft_disk_file *file, bool must_scan,
                            struct ft_store_candidate *candidate)
 {
     FT_TRY(read_header(file, candidate));
-    if (candidate->foreign) {
-        return add_damage(candidate, (struct ft_store_damage){.size = candidate->size,
-                                                              .before = FT_STORE_NO_BLOCK_BEHIND,
-                                                              .what = "not what its name says"});
-    }
     read_trailer(file, candidate);
-    if (candidate->sealed && !must_scan) {
+    if (!candidate->sealed || must_scan) {
+        FT_TRY(scan_blocks(file, candidate));
+    }
+    if (!candidate->foreign) {
         return FT_OK;
     }
-    return scan_blocks(file, candidate);
+    /* Either the file was renamed, or a disk has written another segment's header here. */
+    candidate->foreign = !candidate->sealed && candidate->blocks.n_blocks == 0;
+    if (!candidate->foreign) {
+        return add_damage(candidate, bad_header);
+    }
+    struct ft_store_damage whole = {.size = candidate->size,
+                                    .before = FT_STORE_NO_BLOCK_BEHIND,
+                                    .what = "not what its name says"};
+    ft_store_candidate_deinit(candidate);
+    return add_damage(candidate, whole);
 }
 
 static ft_err read_header(struct ft_disk_file *file, struct ft_store_candidate *candidate)
@@ -144,14 +155,16 @@ static ft_err read_header(struct ft_disk_file *file, struct ft_store_candidate *
         if (candidate->size < FT_STORE_SEGMENT_HEADER_SIZE + FT_STORE_BLOCK_HEADER_SIZE) {
             return FT_OK;
         }
-        return add_damage(candidate, (struct ft_store_damage){.size = sizeof bytes,
-                                                              .before = 1,
-                                                              .what = "bad segment header"});
+        return add_damage(candidate, bad_header);
     }
     if (version != 1) {
         return FT_E_UNSUPPORTED;
     }
-    candidate->foreign = header.number != candidate->number;
+    if (header.number != candidate->number) {
+        candidate->foreign = true;
+        candidate->other_salt = header.salt;
+        return FT_OK;
+    }
     candidate->header_known = true;
     candidate->salt_known = true;
     candidate->salt = header.salt;
@@ -209,6 +222,7 @@ static ft_err scan_blocks(struct ft_disk_file *file, struct ft_store_candidate *
     ft_store_scan_init(&scan, file, FT_STORE_SEGMENT_HEADER_SIZE, end,
                        candidate->salt_known ? &candidate->salt : NULL);
     scan.skip_io_errors = true;
+    scan.other_salt = candidate->foreign ? &candidate->other_salt : NULL;
     struct ft_store_block_header header;
     uint64_t offset;
     ft_err err;

@@ -39,8 +39,9 @@ struct ft_store_candidate {
     bool header_known;
     bool salt_known;
     uint64_t salt;
-    uint64_t previous; /* As the header says; 0 where not known. */
-    uint64_t durable;  /* The highest position that its blocks know to be durable. */
+    uint64_t other_salt; /* Of a header that is another segment's. */
+    uint64_t previous;   /* As the header says; 0 where not known. */
+    uint64_t durable;    /* The highest position that its blocks know to be durable. */
     /* Its whole blocks; n_blocks 0: none. */
     struct ft_log_segment blocks;
     struct ft_store_damages *damages; /* NULL: none. */

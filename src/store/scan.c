@@ -64,7 +64,7 @@ ft_err ft_store_load_block(struct ft_disk_file *file, uint64_t offset,
     struct ft_store_block_header again;
     if (size < frame_size || !ft_store_decode_block_header(frame, &header->salt, &again) ||
         again.position != header->position || again.size != header->size ||
-        !ft_store_check_block(&again, frame)) {
+        again.offset != offset || !ft_store_check_block(&again, frame)) {
         return FT_E_CORRUPT;
     }
     return FT_OK;
@@ -87,8 +87,9 @@ static bool accept_header(struct ft_store_scan *scan, const uint8_t *from, uint6
                           struct ft_store_block_header *ret_header)
 {
     const uint64_t *salt = scan->salt_known ? &scan->salt : NULL;
-    if (!ft_store_decode_block_header(from, salt, ret_header) ||
-        ft_store_frame_size(ret_header->size) > scan->end - offset) {
+    if (!ft_store_decode_block_header(from, salt, ret_header) || ret_header->offset != offset ||
+        ft_store_frame_size(ret_header->size) > scan->end - offset ||
+        (scan->other_salt != NULL && ret_header->salt == *scan->other_salt)) {
         return false;
     }
     scan->salt = ret_header->salt;

@@ -16,7 +16,8 @@ struct ft_store_scan {
     uint64_t offset; /* The next block is looked for from here on. */
     uint64_t end;    /* Nothing behind this is looked at. */
     uint64_t salt;
-    bool salt_known; /* Else the first block that is found sets it. */
+    bool salt_known;            /* Else the first block that is found sets it. */
+    const uint64_t *other_salt; /* But no block with this one; NULL: any. */
     bool skip_io_errors;
     /* About the last step. */
     uint64_t skipped;     /* Bytes before the block that belong to none. */

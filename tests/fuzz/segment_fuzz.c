@@ -71,6 +71,8 @@ static void mend(uint8_t *content, size_t size)
         if (payload > size || ft_store_frame_size(payload) > size - at) {
             continue;
         }
+        uint32_t place = (uint32_t)(at / 8);
+        memcpy(content + at + 60, &place, sizeof place);
         hash = ft_hash64(content + at + 16, ft_store_frame_size(payload) - 16, 0);
         memcpy(content + at + 8, &hash, sizeof hash);
         hash = ft_hash64(content + at + 8, FT_STORE_BLOCK_HEADER_SIZE - 8, 0);

@@ -338,6 +338,42 @@ TEST(a_payload_that_looks_like_a_block_is_not_one)
     ft_disk_destroy(disk);
 }
 
+/* A disk writes a sector of the log to the place of another one. */
+TEST(a_misdirected_write_costs_at_most_what_it_hits)
+{
+    for (unsigned killed = 0; killed < 2; killed++) {
+        struct ft_disk *disk = make(killed == 1, false);
+        char names[3][FT_DISK_NAME_SIZE];
+        uint8_t *from;
+        uint8_t *to;
+        size_t from_size;
+        size_t to_size;
+        for (size_t i = 0; i < 3; i++) {
+            CHECK(ft_fault_disk_name(disk, i) != NULL);
+            (void)snprintf(names[i], sizeof names[i], "%s", ft_fault_disk_name(disk, i));
+        }
+        for (size_t k = 0; k < 9; k++) {
+            CHECK(ft_fault_disk_content(disk, names[k / 3], &from_size) != NULL);
+            CHECK(ft_fault_disk_content(disk, names[k % 3], &to_size) != NULL);
+            for (size_t a = 0; a + 512 <= from_size; a += 512) {
+                for (size_t b = 0; b + 512 <= to_size; b += 512) {
+                    uint32_t may_miss = 0;
+                    for (size_t offset = b; offset < b + 512; offset++) {
+                        may_miss |= block_at(disk, names[k % 3], offset);
+                    }
+                    struct ft_disk *copy = ft_fault_disk_clone(disk);
+                    from = ft_fault_disk_content(copy, names[k / 3], &from_size);
+                    to = ft_fault_disk_content(copy, names[k % 3], &to_size);
+                    memmove(to + b, from + a, 512);
+                    (void)check(copy, may_miss);
+                    ft_disk_destroy(copy);
+                }
+            }
+        }
+        ft_disk_destroy(disk);
+    }
+}
+
 TEST(a_damaged_cursor_repeats_and_never_skips)
 {
     struct ft_disk *disk = ft_fault_disk_create(5);
