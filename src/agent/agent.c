@@ -21,6 +21,7 @@ static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag);
 static ft_err open_capture(struct ft_agent *agent, struct ft_diag *diag);
 static ft_err make_identity(struct ft_agent *agent, struct ft_diag *diag);
 static ft_err open_spool(struct ft_agent *agent, bool has_agent_id, struct ft_diag *diag);
+static void name_owner(const struct ft_agent *agent, struct ft_saved_owner *ret_owner);
 static ft_err read_boot_id(struct ft_uuid *ret_boot_id);
 static void tell_spool(const struct ft_agent *agent, const struct ft_spool_report *report);
 static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag);
@@ -88,7 +89,9 @@ static ft_err open_all(struct ft_agent *agent, struct ft_diag *diag)
         FT_TRY(ft_spool_start(agent->spool));
     }
     FT_TRY(ft_delivery_start(agent->delivery));
-    return ft_capture_start(agent->capture);
+    FT_TRY(ft_capture_start(agent->capture));
+    agent->capturing = true;
+    return FT_OK;
 }
 
 static ft_err open_capture(struct ft_agent *agent, struct ft_diag *diag)
@@ -186,7 +189,20 @@ static ft_err open_spool(struct ft_agent *agent, bool has_agent_id, struct ft_di
     agent->instance_id = identity.instance_id;
     tell_spool(agent, &report);
     ft_rescue_begin(agent->rescue, report.went_on);
+    struct ft_saved_owner owner;
+    name_owner(agent, &owner);
+    ft_rescue_load(agent->rescue, agent->spool_disk, &owner);
     return FT_OK;
+}
+
+/* Whose the flows are that a stop has kept: nothing may have been numbered since. */
+static void name_owner(const struct ft_agent *agent, struct ft_saved_owner *ret_owner)
+{
+    struct ft_spool_identity identity;
+    ft_spool_get_identity(agent->spool, &identity);
+    *ret_owner =
+        (struct ft_saved_owner){.number = ft_tally_live(ft_spool_tally(agent->spool))->numbered};
+    memcpy(ret_owner->id, identity.instance_id.bytes, sizeof ret_owner->id);
 }
 
 static ft_err read_boot_id(struct ft_uuid *ret_boot_id)
@@ -419,11 +435,16 @@ static void stop_all(struct ft_agent *agent)
         ft_log_set_listener(agent->log, NULL, NULL);
     }
     ft_delivery_destroy(agent->delivery);
-    ft_capture_destroy(agent->capture);
     bool clean =
         agent->spool != NULL && agent->capture != NULL && ft_spool_is_drained(agent->spool);
+    if (clean && agent->capturing) {
+        struct ft_saved_owner owner;
+        name_owner(agent, &owner);
+        ft_capture_save(agent->capture, agent->spool_disk, &owner);
+    }
+    ft_capture_destroy(agent->capture);
     ft_spool_close(agent->spool, clean);
-    if (clean && agent->rescue != NULL) {
+    if (clean && agent->capturing) {
         ft_rescue_release(agent->rescue); /* All of it is on disk. */
     }
     ft_log_destroy(agent->memory_log);

@@ -34,6 +34,7 @@ struct ft_agent {
     struct ft_log *memory_log; /* The pipeline appends to it. */
     struct ft_log *log;        /* The exporter reads it: the spool's, or the same. */
     struct ft_rescue *rescue;
+    bool capturing; /* What the last process had left is being worked through. */
     struct ft_capture *capture;
     struct ft_delivery *delivery;
     struct ft_control control;

@@ -145,6 +145,21 @@ void ft_capture_stop(struct ft_capture *capture)
     }
 }
 
+void ft_capture_save(struct ft_capture *capture, struct ft_disk *disk,
+                     const struct ft_saved_owner *owner)
+{
+    if (capture->memory == NULL) {
+        return;
+    }
+    ft_err err = ft_source_save(capture->source, disk, owner);
+    if (err != FT_OK) {
+        ft_log(FT_LOG_WARN, "agent",
+               "what is known of flows that go on could not be kept (%s): the next start reports "
+               "them as new",
+               ft_err_text(err));
+    }
+}
+
 void ft_capture_destroy(struct ft_capture *capture)
 {
     if (capture == NULL) {
@@ -380,7 +395,7 @@ static ft_err create_source(struct ft_capture *capture)
         struct ft_memory_commit commit;
         ft_rescue_restore(rescue, capture->options.pipeline, capture->options.known_seq);
         ft_pipeline_set_on_seal(capture->options.pipeline, on_seal, capture);
-        if (!ft_memory_get_committed(capture->memory, &commit)) {
+        if (!ft_memory_get_committed(capture->memory, &commit) || commit.owner_size == 0) {
             ft_pipeline_commit(capture->options.pipeline); /* There is something to go back to. */
         }
     }

@@ -44,6 +44,10 @@ bool ft_capture_is_finished(const struct ft_capture *capture);
 
 /* Stops listening, works through what was heard, seals it, and leaves the kernel as it was. */
 void ft_capture_stop(struct ft_capture *capture);
+/* Stopped: keeps what is known of flows for the next start (source/saved.h), where there is a
+ * memory that could have been adopted, too. */
+void ft_capture_save(struct ft_capture *capture, struct ft_disk *disk,
+                     const struct ft_saved_owner *owner);
 /* Accepts NULL.  Stopped. */
 void ft_capture_destroy(struct ft_capture *capture);
 FT_DEFINE_CLEANUP(struct ft_capture, ft_capture_destroy);

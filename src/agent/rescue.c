@@ -107,6 +107,21 @@ void ft_rescue_begin(struct ft_rescue *rescue, bool went_on)
     }
 }
 
+void ft_rescue_load(struct ft_rescue *rescue, struct ft_disk *disk,
+                    const struct ft_saved_owner *owner)
+{
+    if (rescue->memory == NULL || rescue->adopted) {
+        return;
+    }
+    ft_err err = ft_saved_read(disk, rescue->memory, owner);
+    if (err != FT_OK && err != FT_E_NOT_FOUND) {
+        ft_log(FT_LOG_WARN, "agent",
+               "what the last stop has kept of flows cannot be read (%s): those that go on are "
+               "reported as new",
+               ft_err_text(err));
+    }
+}
+
 void ft_rescue_begin_anew(struct ft_rescue *rescue, const char *why)
 {
     let_go(rescue, why);

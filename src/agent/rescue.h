@@ -19,7 +19,7 @@
 #include "agent/spool.h"
 #include "base/cleanup.h"
 #include "base/random.h"
-#include "source/memory.h"
+#include "source/saved.h"
 
 struct ft_rescue;
 
@@ -41,6 +41,10 @@ const struct ft_spool_kept *ft_rescue_get_kept(const struct ft_rescue *rescue);
  * there is a memory, where one is wanted and can be held.
  */
 void ft_rescue_begin(struct ft_rescue *rescue, bool went_on);
+
+/* Fills a new memory with what a clean stop has kept of flows in the spool's directory. */
+void ft_rescue_load(struct ft_rescue *rescue, struct ft_disk *disk,
+                    const struct ft_saved_owner *owner);
 
 /* What was adopted is of no use after all: a new memory takes its place. */
 void ft_rescue_begin_anew(struct ft_rescue *rescue, const char *why);

@@ -56,7 +56,7 @@ enum ft_loss_cause {
     FT_LOSS_LOG_FULL = 4,        /* The agent's log reached its bound: oldest block dropped. */
     FT_LOSS_SPOOL_DAMAGED = 5,   /* Spooled blocks failed their checksum. */
     FT_LOSS_REJECTED = 6,        /* The collector could not take a block. */
-    FT_LOSS_SHUTDOWN = 7,        /* The agent stopped with unacknowledged events in memory. */
+    FT_LOSS_SHUTDOWN = 7,        /* The agent was stopped: what happened until the next start. */
     FT_LOSS_COLLECTOR_LOST = 8,  /* The collector lost what it had acknowledged; it is not here. */
     FT_LOSS_CRASH = 9,           /* The agent or its host stopped before they were in the spool. */
     FT_LOSS_CAUSE_N

@@ -95,6 +95,8 @@ struct ft_flow_table_stats {
 
 /* A cell, in which each flow and each further part of one is. */
 #define FT_FLOW_TABLE_CELL_BYTES 40
+/* What is taken of memory at once. */
+#define FT_FLOW_TABLE_SEGMENT_BYTES ((uint64_t)4096 * FT_FLOW_TABLE_CELL_BYTES)
 
 /* Room that the cells of a table of 'bytes_max' may take. */
 uint64_t ft_flow_table_cells_bytes(uint64_t bytes_max);

@@ -12,7 +12,7 @@
 #include "source/memory.h"
 
 #define SEGMENT_CELLS 4096U
-#define SEGMENT_BYTES (SEGMENT_CELLS * sizeof(union cell))
+#define SEGMENT_BYTES FT_FLOW_TABLE_SEGMENT_BYTES
 #define SLOTS_MIN     1024U
 
 /* A link is the number of a cell (0: none) and the kind of the cell that holds it. */

@@ -149,6 +149,12 @@ void ft_memory_destroy(struct ft_memory *memory)
     free(memory);
 }
 
+void ft_memory_set_seed(struct ft_memory *memory, uint64_t hash_seed)
+{
+    memory->header->hash_seed = hash_seed;
+    memory->header->checksum = checksum_of(memory->header);
+}
+
 bool ft_memory_get_committed(const struct ft_memory *memory, struct ft_memory_commit *ret_commit)
 {
     const struct ft_memory_header *header = memory->header;

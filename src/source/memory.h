@@ -135,6 +135,9 @@ FT_MUST_USE ft_err ft_memory_adopt(int fd, struct ft_memory **ret_memory,
 void ft_memory_destroy(struct ft_memory *memory);
 FT_DEFINE_CLEANUP(struct ft_memory, ft_memory_destroy);
 
+/* Of a new memory, before anything is in it. */
+void ft_memory_set_seed(struct ft_memory *memory, uint64_t hash_seed);
+
 /* What the last commit said, borrowed, without its block; false when there was none. */
 bool ft_memory_get_committed(const struct ft_memory *memory, struct ft_memory_commit *ret_commit);
 

@@ -102,6 +102,17 @@ void ft_source_commit(struct ft_source *source, const struct ft_source_commit *c
     source->adopted = false;
 }
 
+ft_err ft_source_save(struct ft_source *source, struct ft_disk *disk,
+                      const struct ft_saved_owner *owner)
+{
+    ft_tracker_end(source->tracker);
+    size_t size;
+    const void *state = ft_tracker_get_state(source->tracker, &size);
+    const struct ft_memory *memory =
+        source->params.memory != NULL ? source->params.memory : source->own_memory;
+    return ft_saved_write(disk, memory, owner, state, size);
+}
+
 bool ft_source_wants_commit(const struct ft_source *source)
 {
     return source->params.memory != NULL &&

@@ -27,6 +27,7 @@
 #include "source/ladder.h"
 #include "source/memory.h"
 #include "source/reader.h"
+#include "source/saved.h"
 #include "source/stats.h"
 #include "source/tracker.h"
 
@@ -112,6 +113,14 @@ struct ft_source_commit {
     uint64_t block_last;
 };
 void ft_source_commit(struct ft_source *source, const struct ft_source_commit *commit);
+
+/*
+ * Stopped: what is known of flows goes into a file (source/saved.h), from which a new memory is
+ * filled at the next start.  What happens in between nobody hears: a gap, and a LOSS of its own
+ * cause.  The source is of no use afterwards.
+ */
+FT_MUST_USE ft_err ft_source_save(struct ft_source *source, struct ft_disk *disk,
+                                  const struct ft_saved_owner *owner);
 
 /* True when a commit should be made soon, because what it would free is needed. */
 bool ft_source_wants_commit(const struct ft_source *source);

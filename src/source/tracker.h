@@ -100,6 +100,9 @@ size_t ft_tracker_get_done(const struct ft_tracker *tracker);
 const void *ft_tracker_get_state(const struct ft_tracker *tracker, size_t *ret_size);
 FT_MUST_USE ft_err ft_tracker_set_state(struct ft_tracker *tracker, const void *state, size_t size);
 
+/* Nothing is heard from here on: what the next process does not find went with the stop. */
+void ft_tracker_end(struct ft_tracker *tracker);
+
 /* From now on; 0: off. */
 void ft_tracker_set_update_interval(struct ft_tracker *tracker, int64_t interval_ns);
 

@@ -80,6 +80,19 @@ void ft_tracker_on_failed(struct ft_tracker *tracker)
     gap->end_real_ns = tracker->real_ns;
 }
 
+void ft_tracker_end(struct ft_tracker *tracker)
+{
+    if (tracker->dump.active) {
+        ft_tracker_fail_dump(tracker);
+    }
+    tracker->sweep.state = FT_WALK_NONE; /* The next start makes a dump of its own. */
+    bool in_gap = tracker->gap.open;
+    ft_tracker_on_failed(tracker);
+    if (tracker->gap.open && !in_gap) {
+        tracker->gap.cause = FT_LOSS_SHUTDOWN;
+    }
+}
+
 void ft_tracker_on_reliable(struct ft_tracker *tracker, bool reliable)
 {
     tracker->reliable = reliable;
@@ -100,7 +113,7 @@ void ft_tracker_close_gap(struct ft_tracker *tracker)
         .begin_ns = gap->begin_real_ns,
         .end_ns = gap->end_real_ns,
     };
-    bool reopened = gap->cause == FT_LOSS_SOCKET_REOPENED;
+    bool reopened = gap->cause != FT_LOSS_KERNEL_OVERRUN;
     bool complete = gap->ends_safe && !reopened;
     if (gap->n_missed > gap->n_rebuilt) {
         loss.count = gap->n_missed - gap->n_rebuilt;

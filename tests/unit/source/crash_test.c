@@ -178,6 +178,16 @@ static void begin_again(struct host *host)
 
 static void run(struct host *host);
 
+static struct ft_memory *make_memory(void)
+{
+    struct ft_memory *memory;
+    struct ft_memory_options options = {.ring_bytes = FT_CHUNK_QUEUE_BYTES_MIN,
+                                        .table_bytes_max = FT_FLOW_TABLE_BYTES_MIN,
+                                        .hash_seed = 7};
+    CHECK_OK(ft_memory_create(&options, &memory));
+    return memory;
+}
+
 static void setup(struct host *host)
 {
     memset(host, 0, sizeof *host);
@@ -189,10 +199,7 @@ static void setup(struct host *host)
     host->options.tracker.update_interval_ns = 50 * FT_NS_PER_MS;
     host->owner.next_seq = 1;
     host->steps_left = UINT_MAX;
-    struct ft_memory_options memory = {.ring_bytes = FT_CHUNK_QUEUE_BYTES_MIN,
-                                       .table_bytes_max = FT_FLOW_TABLE_BYTES_MIN,
-                                       .hash_seed = 7};
-    CHECK_OK(ft_memory_create(&memory, &host->memory));
+    host->memory = make_memory();
     open_source(host);
     run(host);
 }
@@ -281,7 +288,123 @@ static void check_all(struct host *host)
     CHECK_INT(ft_ledger_count_open(&host->ledger), 0);
 }
 
+/* A clean stop, and the next start; what happens between is up to 'meanwhile'. */
+static ft_err stop_and_start(struct host *host, struct ft_disk *disk, uint64_t number_after,
+                             void (*meanwhile)(struct host *host))
+{
+    struct ft_saved_owner owner = {.id = "spool", .number = host->last_seq};
+    commit(host);
+    owner.number = host->last_seq;
+    CHECK_OK(ft_source_save(host->source, disk, &owner));
+    ft_source_destroy(host->source);
+    ft_memory_destroy(host->memory);
+    meanwhile(host);
+    host->memory = make_memory();
+    owner.number = number_after != 0 ? number_after : owner.number;
+    ft_err err = ft_saved_read(disk, host->memory, &owner);
+    open_source(host);
+    return err;
+}
+
+/* Of ten flows that began before: some end, some go on, and others begin and end. */
+static void change_flows(struct host *host)
+{
+    struct ft_fake_kernel *kernel = &host->kernel;
+    for (size_t i = 0; i < 10; i++) {
+        ft_fake_kernel_count(kernel, i, 5, 500, 3, 300);
+    }
+    ft_fake_kernel_end(kernel, 2);
+    ft_fake_kernel_end(kernel, 3);
+    ft_fake_kernel_advance(kernel, 20 * FT_NS_PER_S);
+    ft_fake_kernel_end(kernel, ft_fake_kernel_begin_sample(kernel, 100));
+    (void)ft_fake_kernel_begin_sample(kernel, 101);
+    ft_fake_kernel_advance(kernel, FT_NS_PER_S);
+}
+
+static void run_for(struct host *host, int64_t ns)
+{
+    for (; ns > 0; ns -= 10 * FT_NS_PER_MS) {
+        ft_fake_kernel_advance(&host->kernel, 10 * FT_NS_PER_MS);
+        run_to_the_end(host);
+    }
+}
+
 static struct host host;
+
+TEST(a_stop_and_a_start_change_no_flow)
+{
+    struct ft_disk *disk;
+    CHECK_OK(ft_disk_posix_create(ft_test_tmpdir(), &disk));
+    setup(&host);
+    for (uint32_t n = 0; n < 10; n++) {
+        ft_fake_kernel_count(&host.kernel, ft_fake_kernel_begin_sample(&host.kernel, n), n, n, 1,
+                             1);
+    }
+    run_for(&host, 2 * FT_NS_PER_S);
+    CHECK_INT(host.ledger.n_events[FT_EVENT_START], 10);
+    CHECK(host.ledger.n_events[FT_EVENT_UPDATE] > 0); /* Deltas were told. */
+    CHECK_OK(stop_and_start(&host, disk, 0, change_flows));
+    run_for(&host, 5 * FT_NS_PER_S);
+    commit(&host);
+    /* The two that ended without a witness, and the one that began; the other was never seen. */
+    CHECK_INT(host.ledger.n_inferred[FT_EVENT_END], 2);
+    CHECK_INT(host.ledger.n_events[FT_EVENT_START], 11);
+    CHECK((ft_ledger_find(&host.ledger, 101)->start_fields & FT_FIELD_PREEXISTING) == 0);
+    CHECK_INT(host.ledger.n_events[FT_EVENT_LOSS], 1);
+    CHECK_INT(host.ledger.last_loss.cause, FT_LOSS_SHUTDOWN);
+    CHECK(host.ledger.last_loss.estimated);
+    for (size_t i = 0; i < host.kernel.n_flows; i++) {
+        if (host.kernel.flows[i].alive) {
+            ft_fake_kernel_end(&host.kernel, i);
+        }
+    }
+    run_for(&host, 3 * FT_NS_PER_S);
+    commit(&host);
+    for (size_t i = 0; i < 10; i++) {
+        if (i != 2 && i != 3) {
+            check_flow(&host, i);
+        }
+    }
+    CHECK_INT(ft_ledger_count_open(&host.ledger), 0);
+    finish(&host);
+    ft_disk_destroy(disk);
+}
+
+static void do_nothing(struct host *unused) { (void)unused; }
+
+/* A file that counts once, and only where nothing has changed since. */
+TEST(what_a_stop_has_kept_counts_once)
+{
+    struct ft_disk *disk;
+    struct ft_saved_owner owner = {.id = "spool"};
+    CHECK_OK(ft_disk_posix_create(ft_test_tmpdir(), &disk));
+    setup(&host);
+    struct ft_memory *memory = make_memory();
+    CHECK_ERR(ft_saved_read(disk, memory, &owner), FT_E_NOT_FOUND);
+    CHECK_ERR(stop_and_start(&host, disk, 99, do_nothing), FT_E_NOT_FOUND);
+    CHECK_OK(stop_and_start(&host, disk, 0, do_nothing));
+    owner.number = host.last_seq;
+    CHECK_ERR(ft_saved_read(disk, memory, &owner), FT_E_NOT_FOUND);
+    /* Any byte of it may be wrong. */
+    for (uint64_t at = 0; at < 2000; at += 13) {
+        CHECK_OK(ft_source_save(host.source, disk, &owner));
+        struct ft_disk_file *file;
+        CHECK_OK(disk->ops->open(disk, FT_SAVED_NAME, false, &file));
+        uint8_t byte;
+        size_t size;
+        CHECK_OK(disk->ops->read_at(file, at, &byte, 1, &size));
+        byte ^= 0x10;
+        CHECK_OK(disk->ops->write_at(file, at, &byte, 1));
+        disk->ops->close(file);
+        ft_err err = ft_saved_read(disk, memory, &owner);
+        CHECK(err == FT_E_CORRUPT || err == FT_E_NOT_FOUND);
+        CHECK_INT(memory->header->n_segments, 0);
+        CHECK_INT(memory->header->committed, 0);
+    }
+    ft_memory_destroy(memory);
+    finish(&host);
+    ft_disk_destroy(disk);
+}
 
 TEST(lives_without_a_crash)
 {
