@@ -49,6 +49,7 @@ struct ft_ingest {
     bool epoch_is_new FT_GUARDED; /* Not kept yet. */
     /* The commit thread. */
     struct ft_ingest_session *due; /* Sessions that get an ack after the next good sync. */
+    struct ft_ingest_session *last_due;
     bool unsynced;
 };
 

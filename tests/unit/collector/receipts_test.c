@@ -200,3 +200,43 @@ TEST(nothing_else_proves_it)
     CHECK_INT(ft_ingest_stats(world.ingest)->set_backs, 0);
     teardown(&world);
 }
+
+TEST(a_commit_signs_for_so_many_and_the_others_come_next)
+{
+    FT_CLEANUP(ft_receipt_signer_destroy) struct ft_receipt_signer *signer = make_signer();
+    enum { SESSIONS = 600 };
+    struct world world;
+    setup_signed(&world, 1 << 24, 1 << 20, signer);
+    static struct peer peers[SESSIONS];
+    memset(peers, 0, sizeof peers);
+    struct ft_principal principal = {.name = "test"};
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        CHECK_OK(
+            ft_ingest_session_open(world.ingest, &peers[i], "x", &principal, &peers[i].session));
+        struct ft_msg_hello hello = {.protocol_version = FT_WIRE_PROTOCOL_VERSION,
+                                     .agent_id = agent_id,
+                                     .instance_id = {{(uint8_t)i, (uint8_t)(i >> 8), 1}},
+                                     .oldest_seq = 1,
+                                     .next_seq = 1};
+        struct ft_buf buf;
+        ft_buf_init(&buf, 0);
+        CHECK_OK(ft_hello_encode(&hello, &buf));
+        CHECK(ft_ingest_session_message(peers[i].session, buf.data, buf.size));
+        ft_buf_deinit(&buf);
+        CHECK(send_batch(peers[i].session, &hello.instance_id, 1, 1, FT_EVENT_DROP));
+    }
+    for (unsigned round = 1; round <= 3; round++) {
+        /* It does not wait while somebody is to be acknowledged. */
+        CHECK_OK(ft_ingest_commit(world.ingest, round == 1 ? 0 : FT_TIME_NEVER));
+        CHECK_INT(ft_ingest_stats(world.ingest)->acks,
+                  round * 256 < SESSIONS ? round * 256 : SESSIONS);
+        CHECK_INT(peers[0].last.kind, FT_RESPONSE_ACK); /* First come, first served. */
+        CHECK(round == 3 || peers[SESSIONS - 1].last.kind == FT_RESPONSE_WELCOME);
+    }
+    CHECK_INT(ft_ingest_stats(world.ingest)->receipts, 2 * SESSIONS);
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        CHECK_INT(peers[i].last.ack.durable_seq, 1);
+        ft_ingest_session_close(peers[i].session);
+    }
+    teardown(&world);
+}
