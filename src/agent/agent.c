@@ -26,6 +26,7 @@ static ft_err read_boot_id(struct ft_uuid *ret_boot_id);
 static void tell_spool(const struct ft_agent *agent, const struct ft_spool_report *report);
 static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag);
 static ft_err open_delivery(struct ft_agent *agent, struct ft_diag *diag);
+static unsigned log_fill(void *ctx);
 static void on_block(void *ctx);
 static void fill_status(void *ctx, struct ft_msg_status *status);
 static void main_loop(struct ft_agent *agent);
@@ -263,6 +264,8 @@ static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag)
                                            .block_bytes_max = config->log.block_bytes_max,
                                            .flush_interval_ns = config->log.flush_interval,
                                            .clock = agent->clock,
+                                           .fill = log_fill,
+                                           .fill_ctx = agent,
                                            .on_event = ft_control_on_event,
                                            .on_event_ctx = &agent->control};
     if (agent->spool != NULL) {
@@ -321,6 +324,27 @@ static ft_err open_delivery(struct ft_agent *agent, struct ft_diag *diag)
     FT_TRY(ft_delivery_create(&delivery, &agent->delivery, diag));
     ft_log_set_listener(agent->log, on_block, agent);
     return FT_OK;
+}
+
+static unsigned fill_of(struct ft_log *log)
+{
+    struct ft_log_stats stats;
+    ft_log_stats(log, &stats);
+    return (unsigned)((stats.bytes - stats.kept_bytes) * 1000 / stats.bytes_max);
+}
+
+/* The fuller one of the logs decides; a spool that may not grow has what it is for its bound. */
+static unsigned log_fill(void *ctx)
+{
+    const struct ft_agent *agent = ctx;
+    unsigned fill = fill_of(agent->memory_log);
+    if (agent->spool != NULL) {
+        struct ft_log_stats stats;
+        ft_log_stats(agent->log, &stats);
+        unsigned disk = stats.space_low && stats.segments > 2 ? 1000 : fill_of(agent->log);
+        fill = disk > fill ? disk : fill;
+    }
+    return fill;
 }
 
 static void on_block(void *ctx)

@@ -217,6 +217,8 @@ static ft_err add_pipeline(struct ft_agent *agent)
         {"flowtrail_agent_events_merged_total",
          "Events that went into others of the same flow, under pressure.", NULL, NULL,
          ft_metric_read_u64, &ft_tally_live(ft_pipeline_tally(agent->pipeline))->merged, false},
+        {"flowtrail_agent_merging", "1 while events of the same flow are merged.", NULL, NULL,
+         ft_metric_read_u64, &p->merging, true},
         {"flowtrail_agent_events_sealed_total", "Events in blocks that were given to the log.",
          NULL, NULL, ft_metric_read_u64, &p->sealed_events, false},
         {"flowtrail_agent_blocks_sealed_total", "Blocks given to the log.", NULL, NULL,

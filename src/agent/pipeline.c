@@ -5,12 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/merger.h"
 #include "base/thread.h"
 #include "wire/batch_builder.h"
 
 /* Where blocks are sealed only between messages: more events than one of them makes. */
 #define SETTLE_EVENTS_MAX 64U
 #define HELD_MAX          16U
+
+/*
+ * While the log is more than half full events of one flow are merged, until it is less than a
+ * quarter full.  Nobody is waiting for the events then, so blocks are larger and stay open longer:
+ * the more flows end in the block in which they began, the more is merged.
+ */
+#define MERGE_FILL_ON      500U
+#define MERGE_FILL_OFF     250U
+#define MERGE_EVENTS_MAX   (FT_BATCH_EVENTS_MAX - SETTLE_EVENTS_MAX)
+#define MERGE_EVENT_SIZE   80U /* Of one that waits, in its block, from above. */
+#define MERGE_BYTES_FACTOR 4U
+#define MERGE_BYTES_MAX    ((uint64_t)512 << 10)
+#define MERGE_FLUSH_FACTOR 10
+#define MERGE_FLUSH_NS_MAX (10 * FT_NS_PER_S)
 
 struct ft_pipeline {
     struct ft_pipeline_options options;
@@ -19,6 +34,9 @@ struct ft_pipeline {
     /* The pipeline thread. */
     struct ft_log *log;
     struct ft_batch_builder *builder;
+    struct ft_merger *merger; /* NULL: never needed yet.  Empty while not 'merging'. */
+    bool merging;
+    bool draining; /* What waited in the merger is being numbered: nothing is sealed meanwhile. */
     struct ft_buf block;
     ft_pipeline_seal_fn *on_seal; /* NULL: blocks are sealed where they are full. */
     void *on_seal_ctx;
@@ -41,6 +59,10 @@ struct ft_pipeline {
 static void take(struct ft_pipeline *pipeline, struct ft_event *event);
 static enum ft_filter_verdict judge(struct ft_pipeline *pipeline, const struct ft_event *event);
 static void number(struct ft_pipeline *pipeline, struct ft_event *event);
+static bool merge(struct ft_pipeline *pipeline, const struct ft_event *event);
+static void drain(struct ft_pipeline *pipeline);
+static void look_at_fill(struct ft_pipeline *pipeline);
+static size_t n_open(const struct ft_pipeline *pipeline);
 static bool is_full(const struct ft_pipeline *pipeline);
 static void seal(struct ft_pipeline *pipeline);
 static void hand_over_losses(struct ft_pipeline *pipeline);
@@ -79,6 +101,7 @@ void ft_pipeline_destroy(struct ft_pipeline *pipeline) FT_NO_TSA
 {
     if (pipeline != NULL) {
         ft_batch_builder_destroy(pipeline->builder);
+        ft_merger_destroy(pipeline->merger);
         ft_filter_destroy(pipeline->filter);
         ft_buf_deinit(&pipeline->block);
         ft_tally_destroy(pipeline->own_tally);
@@ -134,7 +157,7 @@ void ft_pipeline_settle(struct ft_pipeline *pipeline)
 void ft_pipeline_commit(struct ft_pipeline *pipeline)
 {
     pipeline->account_version++;
-    if (ft_batch_builder_count(pipeline->builder) > 0) {
+    if (n_open(pipeline) > 0) {
         seal(pipeline);
     } else if (pipeline->on_seal != NULL) {
         hand_over_losses(pipeline);
@@ -183,7 +206,9 @@ static void take(struct ft_pipeline *pipeline, struct ft_event *event)
         ft_tally_live(pipeline->tally)->filtered++;
         return;
     }
-    number(pipeline, event);
+    if (!merge(pipeline, event)) {
+        number(pipeline, event);
+    }
 }
 
 void ft_pipeline_tick(struct ft_pipeline *pipeline)
@@ -198,17 +223,22 @@ void ft_pipeline_tick(struct ft_pipeline *pipeline)
 
 int64_t ft_pipeline_deadline(const struct ft_pipeline *pipeline)
 {
-    if (ft_batch_builder_count(pipeline->builder) == 0) {
+    if (n_open(pipeline) == 0) {
         return FT_TIME_NEVER;
     }
-    return pipeline->opened_ns + pipeline->options.flush_interval_ns;
+    int64_t interval_ns = pipeline->options.flush_interval_ns;
+    if (pipeline->merging && interval_ns < MERGE_FLUSH_NS_MAX) {
+        interval_ns *= MERGE_FLUSH_FACTOR;
+        interval_ns = interval_ns < MERGE_FLUSH_NS_MAX ? interval_ns : MERGE_FLUSH_NS_MAX;
+    }
+    return pipeline->opened_ns + interval_ns;
 }
 
 void ft_pipeline_flush(struct ft_pipeline *pipeline)
 {
     pipeline->account_version++;
     tell_losses(pipeline);
-    if (ft_batch_builder_count(pipeline->builder) > 0) {
+    if (n_open(pipeline) > 0) {
         seal(pipeline);
     }
     pipeline->account_version++;
@@ -293,7 +323,7 @@ static void number(struct ft_pipeline *pipeline, struct ft_event *event)
     if ((event->fields & FT_FIELD_INFERRED) != 0) {
         pipeline->stats.inferred_events++;
     }
-    if (ft_batch_builder_count(pipeline->builder) == 0) {
+    if (n_open(pipeline) == 0) {
         pipeline->opened_ns = ft_clock_mono_ns(pipeline->options.clock);
     }
     if (ft_batch_builder_add(pipeline->builder, event) == FT_E_FULL) {
@@ -310,23 +340,94 @@ static void number(struct ft_pipeline *pipeline, struct ft_event *event)
     if (pipeline->options.on_event != NULL) {
         pipeline->options.on_event(pipeline->options.on_event_ctx, event);
     }
+    if (pipeline->on_seal == NULL && !pipeline->draining && is_full(pipeline)) {
+        seal(pipeline);
+    }
+}
+
+/* True when the event is in the merger, by itself or in another. */
+static bool merge(struct ft_pipeline *pipeline, const struct ft_event *event)
+{
+    if (!pipeline->merging) {
+        return false;
+    }
+    if (n_open(pipeline) == 0) {
+        pipeline->opened_ns = ft_clock_mono_ns(pipeline->options.clock);
+    }
+    if (ft_merger_add(pipeline->merger, event) == FT_MERGED_NOT) {
+        /* Events of its flow that wait come before it. */
+        drain(pipeline);
+        return false;
+    }
     if (pipeline->on_seal == NULL && is_full(pipeline)) {
         seal(pipeline);
     }
+    return true;
+}
+
+static void take_merged(void *ctx, struct ft_event *event, uint32_t n_merged)
+{
+    struct ft_pipeline *pipeline = ctx;
+    /* They count when the event that they went into does. */
+    ft_tally_live(pipeline->tally)->merged += n_merged;
+    number(pipeline, event);
+}
+
+static void drain(struct ft_pipeline *pipeline)
+{
+    if (pipeline->merger != NULL && ft_merger_count(pipeline->merger) > 0) {
+        pipeline->draining = true;
+        ft_merger_empty(pipeline->merger, take_merged, pipeline);
+        pipeline->draining = false;
+    }
+}
+
+/* Between two blocks, when nothing waits. */
+static void look_at_fill(struct ft_pipeline *pipeline)
+{
+    if (pipeline->options.fill == NULL) {
+        return;
+    }
+    unsigned fill = pipeline->options.fill(pipeline->options.fill_ctx);
+    if (pipeline->merging && fill < MERGE_FILL_OFF) {
+        pipeline->merging = false;
+    } else if (!pipeline->merging && fill >= MERGE_FILL_ON) {
+        if (pipeline->merger == NULL) {
+            ft_err_ignore(ft_merger_create(MERGE_EVENTS_MAX, &pipeline->merger),
+                          "then the oldest events go a little sooner");
+        }
+        pipeline->merging = pipeline->merger != NULL;
+    }
+    pipeline->stats.merging = pipeline->merging ? 1 : 0;
+}
+
+static size_t n_open(const struct ft_pipeline *pipeline)
+{
+    size_t n_waiting = pipeline->merging ? ft_merger_count(pipeline->merger) : 0;
+    return ft_batch_builder_count(pipeline->builder) + n_waiting;
 }
 
 static bool is_full(const struct ft_pipeline *pipeline)
 {
     uint64_t events_max = pipeline->options.block_events_max;
-    if (pipeline->on_seal != NULL && events_max > FT_BATCH_EVENTS_MAX - SETTLE_EVENTS_MAX) {
+    uint64_t bytes_max = pipeline->options.block_bytes_max;
+    uint64_t bytes = ft_batch_builder_size_estimate(pipeline->builder);
+    if (pipeline->merging) {
+        events_max = MERGE_EVENTS_MAX;
+        bytes += ft_merger_count(pipeline->merger) * MERGE_EVENT_SIZE;
+        if (bytes_max < MERGE_BYTES_MAX) {
+            bytes_max *= MERGE_BYTES_FACTOR;
+            bytes_max = bytes_max < MERGE_BYTES_MAX ? bytes_max : MERGE_BYTES_MAX;
+        }
+    } else if (pipeline->on_seal != NULL && events_max > FT_BATCH_EVENTS_MAX - SETTLE_EVENTS_MAX) {
         events_max = FT_BATCH_EVENTS_MAX - SETTLE_EVENTS_MAX;
     }
-    return ft_batch_builder_count(pipeline->builder) >= events_max ||
-           ft_batch_builder_size_estimate(pipeline->builder) >= pipeline->options.block_bytes_max;
+    return n_open(pipeline) >= events_max || bytes >= bytes_max;
 }
 
 static void seal(struct ft_pipeline *pipeline)
 {
+    drain(pipeline);
     struct ft_block_info info = {.first_seq = ft_batch_builder_first_seq(pipeline->builder),
                                  .n_events = ft_batch_builder_count(pipeline->builder),
                                  .time_ns = ft_clock_real_ns(pipeline->options.clock)};
@@ -349,6 +450,7 @@ static void seal(struct ft_pipeline *pipeline)
         append(pipeline, &info, pipeline->block.data, pipeline->block.size);
     }
     change_instance(pipeline);
+    look_at_fill(pipeline);
 }
 
 static void hand_over_losses(struct ft_pipeline *pipeline)

@@ -3,7 +3,9 @@
  * From events to the log: filters what the tracker emits, numbers it, packs it into blocks and
  * appends them to the log; turns losses into LOSS events.
  *
- *     tracker ─► filter ─► number ─► block ─► log
+ *     tracker ─► filter ─► (merge) ─► number ─► block ─► log
+ *
+ * Events of one flow are merged while the log is more than half full (merger.h).
  *
  * Losses and the numbers that outlive the process are in the tally (agent/tally.h).
  *
@@ -34,6 +36,9 @@ struct ft_pipeline_options {
     const struct ft_clock *clock; /* Borrowed. */
     struct ft_tally *tally;       /* Borrowed; NULL: one of its own, from zero. */
     uint64_t kept_events;         /* Retained or done with before this process began. */
+    /* How full the log is, in thousandths, for merging under pressure.  May be NULL. */
+    unsigned (*fill)(void *ctx);
+    void *fill_ctx;
     /* Each event that is kept, after it was numbered: for live streams.  May be NULL. */
     void (*on_event)(void *ctx, const struct ft_event *event);
     void *on_event_ctx;
@@ -49,6 +54,7 @@ struct ft_pipeline_stats {
     _Atomic uint64_t sealed_events;          /* In blocks that were given to the log. */
     _Atomic uint64_t sealed_blocks;
     _Atomic uint64_t sealed_bytes;
+    _Atomic uint64_t merging; /* 1 while events of one flow are merged. */
 };
 
 struct ft_pipeline;

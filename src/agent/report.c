@@ -149,8 +149,14 @@ static void add_log(struct ft_agent *agent, struct ft_msg_status *status)
                    (unsigned long long)status->retained_events,
                    (unsigned long long)((log.bytes - log.kept_bytes) >> 10),
                    (unsigned long long)(log.bytes_max >> 10));
+    size_t at = strlen(component->text);
+    if (ft_pipeline_stats(agent->pipeline)->merging != 0) {
+        component->health = FT_HEALTH_DEGRADED;
+        (void)snprintf(component->text + at, sizeof component->text - at,
+                       "; events of the same flow are merged");
+        at = strlen(component->text);
+    }
     if (lost > 0) {
-        size_t at = strlen(component->text);
         (void)snprintf(component->text + at, sizeof component->text - at,
                        "; it was full: %llu events lost", (unsigned long long)lost);
     }

@@ -144,11 +144,15 @@ void ft_ledger_emit(void *ctx, struct ft_event *event)
     }
     CHECK((event->fields & FT_FIELD_FLOW) != 0);
     CHECK((event->fields & FT_FIELD_TUPLE) != 0);
+    bool merged = (event->fields & FT_FIELD_WINDOW) != 0;
+    uint32_t n_starts = merged ? event->n_starts : event->type == FT_EVENT_START;
+    uint32_t n_ends = merged ? event->n_ends : event->type == FT_EVENT_END;
+    CHECK(!merged || event->window_begin_ns <= event->window_end_ns);
     struct ft_ledger_flow *flow = find_flow(ledger, event);
-    if (event->type == FT_EVENT_START) {
+    if (n_starts > 0) {
         CHECK(flow == NULL);
         flow = add_flow(ledger, event);
-        flow->n_starts++;
+        flow->n_starts += n_starts;
         flow->start_fields = event->fields;
         flow->direction = event->direction;
         flow->start = *event;
@@ -159,8 +163,8 @@ void ft_ledger_emit(void *ctx, struct ft_event *event)
     CHECK_INT(flow->direction, event->direction);
     CHECK_INT(event->traffic_class, FT_CLASS_PHYSICAL);
     flow->n_updates += event->type == FT_EVENT_UPDATE;
-    if (event->type == FT_EVENT_END) {
-        flow->n_ends++;
+    if (n_ends > 0) {
+        flow->n_ends += n_ends;
         flow->end_fields = event->fields;
         flow->end = *event;
     }

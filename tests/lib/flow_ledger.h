@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keeps books of emitted flow events and holds them against what is promised: of each flow one
- * START, then UPDATEs, then one END, all with the same identity; sums of counters to compare with
- * the kernel's.  Also writes a transcript, a line an event.
+ * START, then UPDATEs, then one END, all with the same identity, each by itself or in the window of
+ * a merged event; sums of counters to compare with the kernel's.  Also writes a transcript, a line
+ * an event.
  *
  * Thread: owner only.
  */
