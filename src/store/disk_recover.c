@@ -38,6 +38,7 @@ struct recovery {
     uint64_t number_max;
     uint64_t position_max; /* No position up to here is used again. */
     uint64_t durable;      /* Blocks up to here are on disk for certain. */
+    uint64_t cut_from;     /* What is cut off comes behind this one; UINT64_MAX: nothing is. */
     uint64_t *leftovers;   /* Numbers of files "new-…". */
     size_t n_leftovers;
     size_t n_leftovers_allocated;
@@ -97,8 +98,10 @@ ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *optio
 ft_err ft_store_disk_recover(struct ft_store_disk_log *disk, ft_log_damage_fn *on_damage,
                              void *on_damage_ctx)
 {
-    struct recovery recovery = {
-        .disk = disk, .on_damage = on_damage, .on_damage_ctx = on_damage_ctx};
+    struct recovery recovery = {.disk = disk,
+                                .on_damage = on_damage,
+                                .on_damage_ctx = on_damage_ctx,
+                                .cut_from = UINT64_MAX};
     ft_err err = recover(&recovery);
     for (size_t i = 0; i < recovery.n; i++) {
         ft_store_candidate_deinit(&recovery.candidates[i]);
@@ -122,6 +125,7 @@ static ft_err recover(struct recovery *recovery)
     ft_store_report_damages(recovery->candidates, recovery->n, may_have_gaps, report, recovery);
 
     uint64_t split = recovery->durable + 1;
+    split = split < recovery->cut_from ? split : recovery->cut_from;
     uint64_t compact_from = small_run(recovery);
     FT_TRY(bound_tail(recovery, &split));
     recovery->disk->next_number = recovery->number_max;
@@ -342,14 +346,27 @@ static void set_limits(struct recovery *recovery)
  * not.  What comes behind such a hole was not durable either, and whoever counts on the order of
  * the blocks, as sequence numbers do, would take the hole for something that never was.  So it
  * goes.  A hole in what is durable for certain is damage, and costs only itself.
+ *
+ * The file is not synced for that, because an earlier sync of it may have failed.  It cannot come
+ * back all the same: the block before the hole is written again, and the newer segment counts;
+ * where there is none, the file is removed for good.
  */
 static ft_err cut_torn(struct recovery *recovery)
 {
+    struct ft_disk *disk = recovery->disk->disk;
     for (size_t i = 0; i < recovery->n; i++) {
         struct ft_store_candidate *candidate = &recovery->candidates[i];
         uint64_t hole = ft_store_candidate_hole(candidate, recovery->durable);
         if (ft_store_candidate_usable(candidate) && hole < candidate->limit) {
-            FT_TRY(ft_store_cut(recovery->disk->disk, candidate, hole));
+            FT_TRY(ft_store_cut(disk, candidate, hole));
+            if (candidate->blocks.n_blocks == 0) {
+                char name[FT_DISK_NAME_SIZE];
+                ft_store_segment_name(candidate->number, name);
+                FT_TRY(disk->ops->remove(disk, name));
+                FT_TRY(disk->ops->sync_dir(disk));
+            } else if (candidate->blocks.last < recovery->cut_from) {
+                recovery->cut_from = candidate->blocks.last;
+            }
         }
     }
     return FT_OK;

@@ -92,9 +92,6 @@ ft_err ft_store_cut(struct ft_disk *disk, struct ft_store_candidate *candidate, 
     struct ft_disk_file *file;
     FT_TRY(disk->ops->open(disk, name, false, &file));
     ft_err err = disk->ops->truncate(file, kept.bytes);
-    if (err == FT_OK) {
-        err = disk->ops->sync(file);
-    }
     disk->ops->close(file);
     FT_TRY(err);
     struct ft_store_damages *damages = candidate->damages;

@@ -70,7 +70,7 @@ static inline bool ft_store_candidate_usable(const struct ft_store_candidate *ca
  */
 uint64_t ft_store_candidate_hole(const struct ft_store_candidate *candidate, uint64_t durable);
 
-/* Cuts the file behind the last block before 'position', durably. */
+/* Cuts the file behind the last block before 'position', not durably. */
 FT_MUST_USE ft_err ft_store_cut(struct ft_disk *disk, struct ft_store_candidate *candidate,
                                 uint64_t position);
 
