@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/thread.h"
+#include "collector/shelf.h"
 
 #define SLOTS_MIN 64
 
@@ -15,6 +16,7 @@ struct ft_instances {
     struct ft_instance **slots FT_GUARDED;
     size_t n_slots FT_GUARDED; /* A power of two, at least twice 'n'. */
     size_t n FT_GUARDED;
+    struct ft_shelf shelf FT_GUARDED; /* Those that made room. */
 };
 
 static struct ft_instance *find_locked(struct ft_instances *instances,
@@ -24,6 +26,10 @@ static ft_err add_locked(struct ft_instances *instances, const struct ft_instanc
                          struct ft_instance **ret_instance) FT_REQUIRES(instances->lock);
 static ft_err grow_locked(struct ft_instances *instances) FT_REQUIRES(instances->lock);
 static bool evict_locked(struct ft_instances *instances) FT_REQUIRES(instances->lock);
+static void put_on_shelf_locked(struct ft_instances *instances, const struct ft_instance *instance)
+    FT_REQUIRES(instances->lock);
+static void take_from_shelf_locked(struct ft_instances *instances, struct ft_instance *instance)
+    FT_REQUIRES(instances->lock);
 static void insert(struct ft_instance **slots, size_t n_slots, struct ft_instance *instance);
 
 static void free_instance(struct ft_instance *instance)
@@ -63,6 +69,7 @@ void ft_instances_destroy(struct ft_instances *instances) FT_NO_TSA
         free_instance(instances->slots[i]);
     }
     free(instances->slots);
+    ft_shelf_deinit(&instances->shelf);
     ft_mutex_deinit(&instances->lock);
     free(instances);
 }
@@ -229,6 +236,7 @@ static ft_err add_locked(struct ft_instances *instances, const struct ft_instanc
         return ft_err_from_errno(ENOMEM);
     }
     instance->key = *key;
+    take_from_shelf_locked(instances, instance);
     insert(instances->slots, instances->n_slots, instance);
     instances->n++;
     *ret_instance = instance;
@@ -269,6 +277,7 @@ static bool evict_locked(struct ft_instances *instances)
     if (oldest == SIZE_MAX) {
         return false;
     }
+    put_on_shelf_locked(instances, instances->slots[oldest]);
     free_instance(instances->slots[oldest]);
     instances->slots[oldest] = NULL;
     instances->n--;
@@ -280,6 +289,32 @@ static bool evict_locked(struct ft_instances *instances)
         insert(instances->slots, instances->n_slots, moved);
     }
     return true;
+}
+
+static void put_on_shelf_locked(struct ft_instances *instances, const struct ft_instance *instance)
+{
+    struct ft_shelved position = {.agent_id = instance->key.agent_id,
+                                  .instance_id = instance->key.instance_id,
+                                  .durable_seq = instance->durable_seq,
+                                  .kept_seq = instance->kept_seq,
+                                  .stored_events = instance->stored_events};
+    ft_shelf_put(&instances->shelf, &position);
+}
+
+/* What it has is stored: else it would not have made room. */
+static void take_from_shelf_locked(struct ft_instances *instances, struct ft_instance *instance)
+{
+    struct ft_shelved position;
+    if (ft_shelf_take(&instances->shelf, &instance->key.agent_id, &instance->key.instance_id,
+                      &position)) {
+        instance->durable_seq = position.durable_seq;
+        instance->appended_seq = position.durable_seq;
+        instance->stored_seq = position.durable_seq;
+        instance->rejected_seq = position.durable_seq;
+        instance->kept_seq = position.kept_seq;
+        instance->stored_events = position.stored_events;
+        instance->appended_events = position.stored_events;
+    }
 }
 
 static void insert(struct ft_instance **slots, size_t n_slots, struct ft_instance *instance)

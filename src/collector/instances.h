@@ -5,7 +5,7 @@
  *
  * An instance (agent_id, instance_id) is a log of one agent; its sequence numbers are its own.  The
  * registry is bounded: at FT_INSTANCES_MAX the one that was silent longest and has no session makes
- * room; were it to return, its position is taken from the store again.
+ * room; its position is kept (shelf.h), so that it goes on there when it returns.
  *
  * Thread: any; one leaf lock.
  */
