@@ -66,6 +66,11 @@ def restarted():
     return state if state["NRestarts"] != "0" and state["ActiveState"] == "active" else None
 
 
+def held():
+    """Descriptors that systemd keeps for the agent."""
+    return run("systemctl", "show", "flowtraild", "-p", "NFileDescriptorStore", "--value")[1].strip()
+
+
 def as_user(*words, group):
     identity = pwd.getpwnam("nobody")
     return run("setpriv", f"--reuid={identity.pw_uid}", f"--regid={identity.pw_gid}",
@@ -85,8 +90,14 @@ def probe():
     results["reload"] = run("systemctl", "reload", *UNITS)
     time.sleep(1)
     results["reloaded"] = show()
+    results["held"] = held()
     os.kill(int(show()["flowtraild"]["MainPID"]), signal.SIGKILL)
+    get("/version")  # Nobody reads the event socket now.
     wait_for("restarted", restarted)
+    results["held_again"] = held()
+    for _ in range(5):
+        get("/version")
+    wait_for("went_on", lambda: get("/api/v1/status")["account"]["balanced"] and get("/api/v1/agents"))
     results["stop"] = run("systemctl", "stop", *UNITS)
     results["stopped"] = show()
 

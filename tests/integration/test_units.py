@@ -56,7 +56,7 @@ def test_hardened_units_work_below_systemd(tmp_path):
     results_file = tmp_path / "probe" / "results"
     assert results_file.exists(), done.stdout + done.stderr
     results = json.loads(results_file.read_text())
-    log = (tmp_path / "probe" / "log").read_text()
+    log = "".join((tmp_path / "probe" / name).read_text() for name in ("log", "flowtraild.err"))
     explanation = json.dumps(results, indent=1) + "\n" + log
 
     for when in ("started", "reloaded"):
@@ -68,5 +68,9 @@ def test_hardened_units_work_below_systemd(tmp_path):
     status, text = results["stranger"]
     assert status == 2 and "Permission denied" in text, explanation
     assert results["restarted"], explanation
+    # The event socket and the working memory, before the crash and after it.
+    assert (results["held"], results["held_again"]) == ("2", "2"), explanation
+    assert "with its memory and its event socket" in log, explanation
+    assert results["went_on"] and "beginning anew" not in log, explanation
     for unit, state in results["stopped"].items():
         assert (state["ActiveState"], state["Result"]) == ("inactive", "success"), explanation
