@@ -286,6 +286,8 @@ static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag)
         .keep_epoch_ctx = collector,
         .version = FT_VERSION,
         .queue_bytes_max = options->ingest.queue_bytes_max,
+        .agent_events_per_s = options->ingest.agent_events_per_second_max,
+        .agent_bytes_per_s = options->ingest.agent_bytes_per_second_max,
         .window_bytes = options->ingest.window_bytes,
         .message_bytes_max = options->ingest.message_bytes_max,
         .status_interval_ms = (uint32_t)(options->ingest.status_interval / FT_NS_PER_MS),

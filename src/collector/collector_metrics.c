@@ -144,8 +144,24 @@ static ft_err add_limits(struct ft_collector *collector)
     return ft_metrics_add_rows(collector->metrics, rows, N_OF(rows));
 }
 
+static double read_granted(void *from)
+{
+    struct ft_admission_stats stats;
+    ft_ingest_admission_stats(from, &stats);
+    return (double)stats.granted_bytes;
+}
+
+static double read_draining(void *from)
+{
+    struct ft_admission_stats stats;
+    ft_ingest_admission_stats(from, &stats);
+    return (double)stats.n_draining;
+}
+
 static ft_err add_ingest(struct ft_collector *collector)
 {
+    static const char away[] = "flowtrail_collector_sent_away_total";
+    static const char away_help[] = "Agents that were told to come back later, and when.";
     const struct ft_ingest_stats *i = ft_ingest_stats(collector->ingest);
     static const char rejected[] = "flowtrail_collector_rejected_flows_total";
     static const char rejected_help[] = "Events that were not stored because they break the rules.";
@@ -203,6 +219,21 @@ static ft_err add_ingest(struct ft_collector *collector)
          ft_metric_read_u64, &i->queue_bytes, true},
         {"flowtrail_collector_queue_waits_total", "Sessions that waited for room in it.", NULL,
          NULL, ft_metric_read_u64, &i->queue_waits, false},
+        {away, away_help, "reason", "full", ft_metric_read_u64, &i->sent_away_full, false},
+        {away, away_help, "reason", "overrun", ft_metric_read_u64, &i->sent_away_overrun, false},
+        {"flowtrail_collector_slow_downs_total",
+         "Agents that were asked to send less, because the queue filled.", NULL, NULL,
+         ft_metric_read_u64, &i->slow_downs, false},
+        {"flowtrail_collector_rate_waits_total",
+         "Sessions that waited because their agent was over its rate.", NULL, NULL,
+         ft_metric_read_u64, &i->holds, false},
+        {"flowtrail_collector_rate_waiting_sessions", "Of them, now.", NULL, NULL,
+         ft_metric_read_u64, &i->held_sessions, true},
+        {"flowtrail_collector_granted_window_bytes",
+         "Windows of agents that deliver a backlog; at most ingest.queue_bytes_max.", NULL, NULL,
+         read_granted, collector->ingest, true},
+        {"flowtrail_collector_draining_agents", "Agents that deliver a backlog.", NULL, NULL,
+         read_draining, collector->ingest, true},
     };
     return ft_metrics_add_rows(collector->metrics, rows, N_OF(rows));
 }

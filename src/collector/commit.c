@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collector/flow_control.h"
 #include "collector/ingest_impl.h"
 
 /*
@@ -25,9 +26,12 @@ static ft_err send_ack(struct ft_ingest *ingest, struct ft_ingest_session *sessi
 
 ft_err ft_ingest_commit(struct ft_ingest *ingest, int64_t deadline_mono_ns)
 {
-    struct ft_commit_item *item =
-        ft_commit_queue_take(&ingest->queue, ingest->due != NULL ? 0 : deadline_mono_ns);
-    ingest->stats.queue_bytes = 0;
+    int64_t due_ns = ft_flow_run(ingest);
+    due_ns = ingest->due != NULL ? 0 : due_ns;
+    struct ft_commit_item *item = ft_commit_queue_take(
+        &ingest->queue, due_ns < deadline_mono_ns ? due_ns : deadline_mono_ns);
+    int64_t now_ns = ft_clock_mono_ns(ingest->options.clock);
+    ingest->stats.queue_bytes = ft_commit_queue_bytes(&ingest->queue);
     while (item != NULL) {
         struct ft_commit_item *next = item->next;
         struct ft_ingest_session *session = item->session;
@@ -35,7 +39,11 @@ ft_err ft_ingest_commit(struct ft_ingest *ingest, int64_t deadline_mono_ns)
             commit_item(ingest, item);
         }
         if (item->waiting && !session->failed) {
-            ingest->options.peer_ops->resume(session->peer);
+            if (item->wait_until_ns > now_ns) {
+                ft_flow_hold(session, item->wait_until_ns);
+            } else {
+                ingest->options.peer_ops->resume(session->peer);
+            }
         }
         ft_commit_item_destroy(item);
         ft_ingest_session_unref(session);
@@ -61,6 +69,7 @@ static void commit_item(struct ft_ingest *ingest, struct ft_commit_item *item)
         return;
     }
     ask_for_ack(ingest, item->session);
+    ft_flow_on_progress(item->session, item->first_seq + item->n_events - 1);
 }
 
 /* How a batch changes what is known of its instance. */

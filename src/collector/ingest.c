@@ -5,17 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "collector/account.h"
 #include "collector/commit_queue.h"
+#include "collector/flow_control.h"
 #include "collector/ingest_impl.h"
 #include "wire/batch_reader.h"
 
 static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hello *hello);
 static bool send_welcome(struct ft_ingest_session *session, const struct ft_msg_welcome *told);
+static size_t slot_of(const struct ft_instance_key *key);
 static void register_session(struct ft_ingest_session *session);
 static bool on_batch(struct ft_ingest_session *session, struct ft_request *request);
+static bool push(struct ft_ingest_session *session, struct ft_commit_item *item);
 static bool reject_batch(struct ft_ingest_session *session, struct ft_request *request,
                          const struct ft_diag *diag);
 static bool on_status(struct ft_ingest_session *session, const struct ft_msg_status *status);
@@ -30,11 +34,18 @@ ft_err ft_ingest_create(const struct ft_ingest_options *options, struct ft_inges
         return ft_err_from_errno(ENOMEM);
     }
     ingest->options = *options;
+    if (options->random == NULL) {
+        ingest->options.random = ft_random_system();
+    }
     ft_mutex_init(&ingest->lock);
     ft_mutex_lock(&ingest->lock);
     ingest->store_epoch = options->store_epoch;
     ft_mutex_unlock(&ingest->lock);
-    ft_commit_queue_init(&ingest->queue, options->queue_bytes_max);
+    struct ft_commit_queue_options queue = {.bytes_max = options->queue_bytes_max,
+                                            .agent_events_per_s = options->agent_events_per_s,
+                                            .agent_bytes_per_s = options->agent_bytes_per_s};
+    ft_commit_queue_init(&ingest->queue, &queue);
+    ft_admission_init(&ingest->admission, options->queue_bytes_max, options->window_bytes);
     *ret_ingest = ingest;
     return FT_OK;
 }
@@ -48,6 +59,8 @@ void ft_ingest_destroy(struct ft_ingest *ingest)
             ingest->due = session->next_due;
             ft_ingest_session_unref(session);
         }
+        ft_flow_deinit(ingest);
+        ft_admission_deinit(&ingest->admission);
         ft_commit_queue_deinit(&ingest->queue);
         ft_mutex_deinit(&ingest->lock);
         free(ingest);
@@ -75,6 +88,9 @@ ft_err ft_ingest_session_open(struct ft_ingest *ingest, void *peer, const char *
 bool ft_ingest_session_message(struct ft_ingest_session *session, const void *data, size_t size)
 {
     struct ft_ingest *ingest = session->ingest;
+    if (session->refused) {
+        return false; /* It was on its way when the session ended. */
+    }
     struct ft_request request;
     struct ft_diag diag = {0};
     ft_err err = ft_request_decode(data, size, &request, &diag);
@@ -124,7 +140,8 @@ void ft_ingest_session_close(struct ft_ingest_session *session)
     struct ft_ingest *ingest = session->ingest;
     if (session->greeted) {
         ft_mutex_lock(&ingest->lock);
-        for (struct ft_ingest_session **at = &ingest->sessions; *at != NULL; at = &(*at)->next) {
+        for (struct ft_ingest_session **at = &ingest->sessions[slot_of(&session->key)]; *at != NULL;
+             at = &(*at)->next) {
             if (*at == session) {
                 *at = session->next;
                 break;
@@ -134,9 +151,15 @@ void ft_ingest_session_close(struct ft_ingest_session *session)
         ft_err_ignore(
             ft_instances_with(ingest->options.instances, &session->key, mark_gone, session),
             "a full registry has no place for one that is gone");
+        ft_flow_leave(session);
     }
     session->closed = true;
     ft_ingest_session_unref(session);
+}
+
+void ft_ingest_admission_stats(struct ft_ingest *ingest, struct ft_admission_stats *ret_stats)
+{
+    ft_admission_stats(&ingest->admission, ret_stats);
 }
 
 const struct ft_ingest_stats *ft_ingest_stats(const struct ft_ingest *ingest)
@@ -154,6 +177,7 @@ void ft_ingest_session_ref(struct ft_ingest_session *session) { session->n_refs+
 void ft_ingest_session_unref(struct ft_ingest_session *session)
 {
     if (--session->n_refs == 0) {
+        ft_commit_queue_leave(&session->ingest->queue, session->line);
         session->ingest->options.peer_ops->unref(session->peer);
         free(session);
     }
@@ -219,8 +243,17 @@ static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hell
     ingest->stats.hellos++;
     session->key = (struct ft_instance_key){hello->agent_id, hello->instance_id};
     memcpy(session->challenge, hello->challenge, sizeof session->challenge);
-    register_session(session);
+    session->line =
+        ft_commit_queue_enter(&ingest->queue, &hello->agent_id, ft_clock_mono_ns(options->clock));
+    if (session->line == NULL) {
+        return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
+    }
     struct hello_context context = {.session = session, .hello = hello};
+    if (!ft_flow_admit(session, hello, &context.welcome.window_bytes)) {
+        session->refused = true;
+        return false;
+    }
+    register_session(session);
     if (ft_instances_with(options->instances, &session->key, take_hello, &context) != FT_OK) {
         return refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "too many agents");
     }
@@ -242,7 +275,6 @@ static bool send_welcome(struct ft_ingest_session *session, const struct ft_msg_
     struct ft_msg_welcome *welcome = &response.welcome;
     welcome->collector_id = options->collector_id;
     welcome->store_epoch = session->store_epoch;
-    welcome->window_bytes = options->window_bytes;
     welcome->message_bytes_max = options->message_bytes_max;
     welcome->status_interval_ms = options->status_interval_ms;
     welcome->time_ns = ft_clock_real_ns(options->clock);
@@ -268,21 +300,28 @@ static bool send_welcome(struct ft_ingest_session *session, const struct ft_msg_
     return err == FT_OK || refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
 }
 
+/* Which list a session is in. */
+static size_t slot_of(const struct ft_instance_key *key)
+{
+    return (size_t)ft_hash64(key, sizeof *key, 0) % FT_INGEST_SESSION_SLOTS;
+}
+
 /* Puts the session into the list and ends an older one of the same instance. */
 static void register_session(struct ft_ingest_session *session)
 {
     struct ft_ingest *ingest = session->ingest;
     struct ft_ingest_session *older = NULL;
     ft_mutex_lock(&ingest->lock);
-    for (struct ft_ingest_session *at = ingest->sessions; at != NULL; at = at->next) {
+    struct ft_ingest_session **slot = &ingest->sessions[slot_of(&session->key)];
+    for (struct ft_ingest_session *at = *slot; at != NULL; at = at->next) {
         if (!at->superseded && memcmp(&at->key, &session->key, sizeof at->key) == 0) {
             at->superseded = true;
             older = at;
             ft_ingest_session_ref(older);
         }
     }
-    session->next = ingest->sessions;
-    ingest->sessions = session;
+    session->next = *slot;
+    *slot = session;
     session->greeted = true;
     ft_mutex_unlock(&ingest->lock);
     if (older != NULL) {
@@ -329,12 +368,31 @@ static bool on_batch(struct ft_ingest_session *session, struct ft_request *reque
                                     .n_events = ft_batch_reader_count(reader)};
     request->batch.data = NULL; /* Moved into the queue. */
     ft_ingest_session_ref(session);
-    bool room = ft_commit_queue_push(&ingest->queue, item);
+    return push(session, item);
+}
+
+/* Takes the item over, with a reference to the session. */
+static bool push(struct ft_ingest_session *session, struct ft_commit_item *item)
+{
+    struct ft_ingest *ingest = session->ingest;
+    enum ft_commit_push pushed = ft_commit_queue_push(&ingest->queue, session->line, item,
+                                                      ft_clock_mono_ns(ingest->options.clock));
     ingest->stats.queue_bytes = ft_commit_queue_bytes(&ingest->queue);
-    if (!room) {
+    if (pushed == FT_COMMIT_REFUSE) {
+        /* It is sent again: nothing behind it must be taken on this stream. */
+        ingest->stats.sent_away_overrun++;
+        ft_commit_item_destroy(item);
+        ft_ingest_session_unref(session);
+        session->refused = true;
+        ft_flow_send_away(session, 1000 + (uint32_t)ft_random_below(ingest->options.random, 1000),
+                          "more batches wait than fit");
+        return false;
+    }
+    if (pushed == FT_COMMIT_WAIT) {
         ingest->stats.queue_waits++;
     }
-    return room;
+    ft_flow_mind_queue(session);
+    return pushed == FT_COMMIT_ROOM;
 }
 
 /*
@@ -362,7 +420,7 @@ static bool reject_batch(struct ft_ingest_session *session, struct ft_request *r
                                     .reject_reason = reason};
     request->batch.data = NULL; /* Moved into the queue. */
     ft_ingest_session_ref(session);
-    bool room = ft_commit_queue_push(&ingest->queue, item);
+    bool room = push(session, item);
     if (err != FT_OK) {
         ingest->stats.malformed_messages++;
         return refuse(session, FT_INGEST_CLOSE_PROTOCOL, diag->text);
@@ -430,6 +488,7 @@ static void complain(struct ft_ingest_session *session, const char *host_name,
 /* Ends the session; nothing more is read from it. */
 static bool refuse(struct ft_ingest_session *session, enum ft_ingest_close why, const char *text)
 {
+    session->refused = true;
     session->ingest->options.peer_ops->close(session->peer, why, text);
     return false;
 }

@@ -27,6 +27,7 @@
 #include "auth/receipt.h"
 #include "auth/token_set.h"
 #include "base/clock.h"
+#include "collector/admission.h"
 #include "collector/instances.h"
 #include "collector/quarantine.h"
 #include "metrics/metrics.h"
@@ -56,14 +57,17 @@ struct ft_ingest_options {
     struct ft_uuid store_epoch;
     /* Signs what is said to be durable (auth/receipt.h); NULL: receipts are not in use. */
     const struct ft_receipt_signer *signer;
-    /* For the next store epoch, when a receipt proves that the store was set back. */
+    /* For the next store epoch, when a receipt proves that the store was set back, and for waits
+     * that must not be the same for all.  NULL: the system's. */
     struct ft_random *random;
     /* Keeps that epoch; called in the commit thread, again after a failure.  May be NULL. */
     ft_err (*keep_epoch)(void *ctx, const struct ft_uuid *store_epoch);
     void *keep_epoch_ctx;
     const char *version;
-    uint64_t queue_bytes_max;
-    uint64_t window_bytes; /* What Welcome grants. */
+    uint64_t queue_bytes_max;    /* Also the budget of all windows of agents with a backlog. */
+    uint64_t window_bytes;       /* What Welcome grants at most. */
+    uint64_t agent_events_per_s; /* Beyond, an agent waits; 0: no bound. */
+    uint64_t agent_bytes_per_s;
     uint64_t message_bytes_max;
     uint32_t status_interval_ms;
     const struct ft_clock *clock; /* Borrowed, as all pointers here. */
@@ -93,7 +97,12 @@ struct ft_ingest_stats {
     _Atomic uint64_t sync_failures;
     _Atomic uint64_t append_failures;
     _Atomic uint64_t queue_bytes;
-    _Atomic uint64_t queue_waits; /* Sessions that had to wait for room. */
+    _Atomic uint64_t queue_waits;       /* Sessions that had to wait for room. */
+    _Atomic uint64_t sent_away_full;    /* Agents with a backlog that had to come back later. */
+    _Atomic uint64_t sent_away_overrun; /* Whose batch did not fit any more. */
+    _Atomic uint64_t slow_downs;
+    _Atomic uint64_t holds;         /* Sessions that had to wait because of their rate. */
+    _Atomic uint64_t held_sessions; /* Now. */
 };
 
 struct ft_ingest;
@@ -126,6 +135,7 @@ void ft_ingest_wake(struct ft_ingest *ingest);
 void ft_ingest_epoch(struct ft_ingest *ingest, struct ft_uuid *ret_epoch);
 
 /* Thread: any. */
+void ft_ingest_admission_stats(struct ft_ingest *ingest, struct ft_admission_stats *ret_stats);
 const struct ft_ingest_stats *ft_ingest_stats(const struct ft_ingest *ingest);
 void ft_ingest_observe_commits(struct ft_ingest *ingest, struct ft_histogram *seconds);
 

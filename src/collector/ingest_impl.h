@@ -4,6 +4,7 @@
 #define FT_COLLECTOR_INGEST_IMPL_H 1
 
 #include "base/thread.h"
+#include "collector/admission.h"
 #include "collector/commit_queue.h"
 #include "collector/ingest.h"
 #include "collector/log_limit.h"
@@ -22,6 +23,15 @@ struct ft_ingest_session {
     struct ft_uuid store_epoch; /* All that is said on this stream is said of it. */
     uint8_t challenge[FT_RECEIPT_ID_SIZE];
     bool told_lost; /* Its Welcome said that some of its events are lost. */
+    struct ft_commit_line *line;
+    bool refused;       /* Nothing more is read from it. */
+    int64_t changed_ns; /* When its window was. */
+    /* The session's and the commit thread. */
+    _Atomic uint64_t granted_bytes; /* From the budget; 0 once it has caught up. */
+    _Atomic uint64_t window_bytes;
+    _Atomic uint64_t full_window_bytes;
+    _Atomic int64_t progress_ns;
+    uint64_t caught_up_seq; /* Unchanged once greeted: the newest event at the Hello. */
     /* Guarded by the ingest's lock. */
     struct ft_ingest_session *next;
     _Atomic bool superseded;
@@ -35,19 +45,32 @@ struct ft_ingest_session {
     struct ft_msg_ack ack;
 };
 
+/* It is over its rate: it reads on at that time. */
+struct ft_held_session {
+    struct ft_ingest_session *session; /* A reference. */
+    int64_t until_ns;
+};
+
+#define FT_INGEST_SESSION_SLOTS 1024
+
 struct ft_ingest {
     /* Set at creation. */
     struct ft_ingest_options options;
     struct ft_histogram *commit_seconds;
     /* Any thread. */
     struct ft_commit_queue queue;
+    struct ft_admission admission;
     struct ft_ingest_stats stats;
     struct ft_log_limit complaints; /* About accounts. */
     struct ft_mutex lock;
-    struct ft_ingest_session *sessions FT_GUARDED;
+    struct ft_ingest_session *sessions[FT_INGEST_SESSION_SLOTS] FT_GUARDED; /* By instance. */
     struct ft_uuid store_epoch FT_GUARDED;
     bool epoch_is_new FT_GUARDED; /* Not kept yet. */
     /* The commit thread. */
+    struct ft_held_session *held; /* A heap. */
+    size_t n_held;
+    size_t n_held_allocated;
+    int64_t sweep_ns;
     struct ft_ingest_session *due; /* Sessions that get an ack after the next good sync. */
     struct ft_ingest_session *last_due;
     bool unsynced;

@@ -61,11 +61,18 @@ static const struct ft_option options[] = {
                 "Network buffers of all connections.",
                 .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
     FT_OPT_SIZE(O, ingest.window_bytes, "ingest.window_bytes", "4MiB", KIB(64), MIB(256),
-                "What an agent may send without an acknowledgement; no more than "
-                "ingest.queue_bytes_max.",
+                "What an agent with a backlog may send without an acknowledgement at most, as far "
+                "as ingest.queue_bytes_max has room for it.",
                 .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
     FT_OPT_SIZE(O, ingest.queue_bytes_max, "ingest.queue_bytes_max", "64MiB", MIB(1), GIB(4),
-                "Checked batches that wait for the log; beyond, sessions wait.",
+                "Checked batches that wait for the log; beyond, sessions wait. Agents that come "
+                "with more than fits are told when to come back.",
+                .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
+    FT_OPT_U64(O, ingest.agent_events_per_second_max, "ingest.agent_events_per_second_max", "0", 0,
+               1000000000, "Events of one agent; it waits when it sends more. 0: no bound.",
+               .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
+    FT_OPT_SIZE(O, ingest.agent_bytes_per_second_max, "ingest.agent_bytes_per_second_max", "0", 0,
+                GIB(64), "Bytes of one agent; it waits when it sends more. 0: no bound.",
                 .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
     FT_OPT_DURATION(O, ingest.handshake_timeout, "ingest.handshake_timeout", "3s",
                     FT_NS_PER_MS * 100, FT_NS_PER_S * 60, "Time for TLS and the first frame.",

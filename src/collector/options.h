@@ -29,6 +29,8 @@ struct ft_collector_options {
         uint64_t memory_bytes_max;
         uint64_t window_bytes;
         uint64_t queue_bytes_max;
+        uint64_t agent_events_per_second_max;
+        uint64_t agent_bytes_per_second_max;
         int64_t handshake_timeout;
         int64_t first_message_timeout;
         int64_t connection_age;

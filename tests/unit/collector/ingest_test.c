@@ -412,3 +412,143 @@ TEST(more_rejections_than_fit_into_an_ack_take_more_acks)
     CHECK_INT(known(&world).rejected_events, 2 * FT_WIRE_REJECTED_MAX + 1);
     teardown(&world);
 }
+
+/* With a backlog of 'n' events, as another agent for each number. */
+static bool say_hello_from(struct ft_ingest_session *session, uint8_t agent, uint64_t n)
+{
+    struct ft_msg_hello hello = {.protocol_version = FT_WIRE_PROTOCOL_VERSION,
+                                 .agent_id = {{agent}},
+                                 .instance_id = {{agent}},
+                                 .oldest_seq = 1,
+                                 .next_seq = n + 1};
+    struct ft_buf buf;
+    ft_buf_init(&buf, 0);
+    CHECK_OK(ft_hello_encode(&hello, &buf));
+    bool go_on = ft_ingest_session_message(session, buf.data, buf.size);
+    ft_buf_deinit(&buf);
+    return go_on;
+}
+
+TEST(a_backlog_gets_a_window_from_the_budget_and_gives_it_back)
+{
+    static const struct ft_uuid other = {{50}};
+    struct world world;
+    setup(&world, 1 << 24, 4 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello_from(session, 50, 4000));
+    CHECK_INT(world.peers[0].last.welcome.window_bytes, 4000 * FT_ADMISSION_EVENT_BYTES);
+    CHECK(send_batch(session, &other, 1, 3000, FT_EVENT_DROP));
+    commit(&world);
+    CHECK_INT(world.peers[0].last.kind, FT_RESPONSE_ACK);
+    struct ft_admission_stats stats;
+    ft_ingest_admission_stats(world.ingest, &stats);
+    CHECK_INT(stats.n_draining, 1);
+    CHECK(send_batch(session, &other, 3001, 1000, FT_EVENT_DROP));
+    unsigned n_messages = world.peers[0].n_messages;
+    commit(&world);
+    CHECK_INT(world.peers[0].n_messages, n_messages + 2); /* SlowDown and Ack. */
+    ft_ingest_admission_stats(world.ingest, &stats);
+    CHECK_INT(stats.n_draining, 0);
+    CHECK_INT(stats.granted_bytes, 0);
+    teardown(&world);
+}
+
+TEST(who_finds_no_room_is_told_when_to_come_back_and_ends_nobody)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 17); /* One window. */
+    CHECK(say_hello_from(open_session(&world, 0), 50, 100000));
+    CHECK(!say_hello_from(open_session(&world, 1), 51, 100000));
+    CHECK_INT(world.peers[1].last.kind, FT_RESPONSE_GO_AWAY);
+    CHECK(world.peers[1].last.go_away.retry_after_ms >= 1000);
+    CHECK(world.peers[1].closed);
+    CHECK_INT(world.peers[1].why, FT_INGEST_CLOSE_UNAVAILABLE);
+    CHECK_INT(ft_ingest_stats(world.ingest)->sent_away_full, 1);
+    CHECK(!world.peers[0].closed);
+    /* What is still on its way from it is not taken. */
+    CHECK(!send_batch(world.peers[1].session, &instance_id, 1, 10, FT_EVENT_DROP));
+    CHECK_INT(ft_ingest_stats(world.ingest)->received_blocks, 0);
+    /* It leaves; there is room. */
+    ft_ingest_session_close(world.peers[0].session);
+    world.peers[0].session = NULL;
+    CHECK(say_hello_from(open_session(&world, 2), 51, 100000));
+    CHECK_INT(world.peers[2].last.kind, FT_RESPONSE_WELCOME);
+    teardown(&world);
+}
+
+TEST(a_fuller_queue_makes_windows_smaller)
+{
+    static const struct ft_uuid other = {{50}};
+    struct world world;
+    setup(&world, 1 << 24, 4 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello_from(session, 50, 100000));
+    uint64_t window = world.peers[0].last.welcome.window_bytes;
+    for (uint64_t seq = 1; world.peers[0].last.kind == FT_RESPONSE_WELCOME; seq += 4000) {
+        CHECK(seq < 4000000);
+        (void)send_batch(session, &other, seq, 4000, FT_EVENT_DROP);
+    }
+    CHECK_INT(world.peers[0].last.kind, FT_RESPONSE_SLOW_DOWN);
+    CHECK(world.peers[0].last.slow_down.window_bytes < window);
+    CHECK(world.peers[0].last.slow_down.window_bytes >= FT_ADMISSION_WINDOW_MIN);
+    CHECK(world.peers[0].last.slow_down.pause_ms > 0);
+    CHECK_INT(ft_ingest_stats(world.ingest)->slow_downs, 1);
+    commit(&world);
+    teardown(&world);
+}
+
+TEST(a_queue_that_overflows_sends_away_what_it_cannot_take)
+{
+    struct world world;
+    setup(&world, 1 << 24, 20000);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    uint64_t n_sent = 0;
+    while (!world.peers[0].closed) {
+        CHECK(n_sent < 100);
+        (void)send_batch(session, &instance_id, n_sent * 1000 + 1, 1000, FT_EVENT_DROP);
+        n_sent++;
+    }
+    CHECK_INT(world.peers[0].last.kind, FT_RESPONSE_GO_AWAY);
+    CHECK_INT(ft_ingest_stats(world.ingest)->sent_away_overrun, 1);
+    commit(&world);
+    /* All before it is stored, it is not, nor is anything behind it. */
+    CHECK_INT(known(&world).appended_events, (n_sent - 1) * 1000);
+    CHECK_INT(known(&world).missing_events, 0);
+    teardown(&world);
+}
+
+TEST(who_is_over_its_rate_reads_on_when_that_is_paid)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    ft_ingest_destroy(world.ingest);
+    struct ft_ingest_options options = {.queue_bytes_max = 1 << 20,
+                                        .window_bytes = 1 << 20,
+                                        .agent_events_per_s = 1000000,
+                                        .version = "test",
+                                        .clock = ft_clock_system(),
+                                        .log = world.log,
+                                        .instances = world.instances,
+                                        .peer_ops = &peer_ops};
+    CHECK_OK(ft_ingest_create(&options, &world.ingest));
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    uint64_t seq = 1;
+    /* Two million at once are within the rate. */
+    while (send_batch(session, &instance_id, seq, 4000, FT_EVENT_DROP)) {
+        seq += 4000;
+        commit(&world);
+        CHECK(seq < 10000000);
+    }
+    CHECK(seq >= 2000000);
+    CHECK_OK(ft_ingest_commit(world.ingest, 0));
+    CHECK_INT(world.peers[0].n_resumes, 0);
+    CHECK_INT(ft_ingest_stats(world.ingest)->holds, 1);
+    for (unsigned i = 0; i < 1000 && world.peers[0].n_resumes == 0; i++) {
+        int64_t now_ns = ft_clock_mono_ns(ft_clock_system());
+        CHECK_OK(ft_ingest_commit(world.ingest, now_ns + 10 * FT_NS_PER_MS));
+    }
+    CHECK_INT(world.peers[0].n_resumes, 1);
+    teardown(&world);
+}
