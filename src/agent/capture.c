@@ -222,13 +222,15 @@ void ft_capture_fill_component(struct ft_capture *capture, struct ft_msg_compone
         bool shedding = stats->step != FT_LADDER_FULL &&
                         capture->options.config->capture.mode == FT_CAPTURE_ADAPTIVE;
         bool unsure = stats->reliable == 0 && capture->options.config->capture.reliable;
-        component->health = shedding || unsure ? FT_HEALTH_DEGRADED : FT_HEALTH_OK;
+        bool unsafe = stats->crash_safe == 0 && ft_rescue_is_wanted(capture->options.config);
+        component->health = shedding || unsure || unsafe ? FT_HEALTH_DEGRADED : FT_HEALTH_OK;
         (void)snprintf(component->text, sizeof component->text,
-                       "%s, %llu flows, %llu of %llu table entries%s%s", step,
+                       "%s, %llu flows, %llu of %llu table entries%s%s%s", step,
                        (unsigned long long)stats->n_flows, (unsigned long long)stats->table_count,
                        (unsigned long long)stats->table_max,
                        shedding ? shed_text((enum ft_ladder_step)stats->step) : "",
-                       unsure ? ", the table is too full for the kernel to keep ends" : "");
+                       unsure ? ", the table is too full for the kernel to keep ends" : "",
+                       unsafe ? ", a crash would lose what is heard: nobody can hold it" : "");
     }
 }
 

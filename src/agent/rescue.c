@@ -31,12 +31,17 @@ _Static_assert(sizeof(struct ft_pipeline_kept) <= FT_MEMORY_OWNER_BYTES, "room i
 _Static_assert(sizeof(struct ft_block_info) <= FT_MEMORY_INFO_BYTES, "room beside a block");
 _Static_assert(FT_LOG_BLOCK_SIZE_MAX <= FT_MEMORY_BLOCK_BYTES, "room for a block");
 
-static bool is_wanted(const struct ft_agent_options *config);
 static void adopt(struct ft_rescue *rescue, int memory_fd);
 static bool take_kept(struct ft_rescue *rescue);
 static void find_first(void *ctx, const void *info, size_t info_size, const void *block,
                        size_t block_size);
 static void let_go(struct ft_rescue *rescue, const char *why);
+
+bool ft_rescue_is_wanted(const struct ft_agent_options *config)
+{
+    return config->capture.crash_safe != FT_CRASH_SAFE_OFF && config->spool.path[0] != '\0' &&
+           config->replay[0] == '\0';
+}
 
 ft_err ft_rescue_open(const struct ft_agent_options *config, struct ft_random *random,
                       struct ft_rescue **ret_rescue)
@@ -47,7 +52,7 @@ ft_err ft_rescue_open(const struct ft_agent_options *config, struct ft_random *r
     }
     rescue->config = config;
     rescue->random = random;
-    rescue->wanted = is_wanted(config);
+    rescue->wanted = ft_rescue_is_wanted(config);
     rescue->events_fd = -1;
     struct ft_held held;
     FT_TRY(ft_hold_open(config->control.socket, &rescue->hold, &held));
@@ -189,13 +194,6 @@ bool ft_rescue_get_loss(const struct ft_rescue *rescue, struct ft_loss *ret_loss
 }
 
 void ft_rescue_release(struct ft_rescue *rescue) { ft_hold_release(rescue->hold); }
-
-/* With a log in memory what was sealed goes with the process anyway. */
-static bool is_wanted(const struct ft_agent_options *config)
-{
-    return config->capture.crash_safe != FT_CRASH_SAFE_OFF && config->spool.path[0] != '\0' &&
-           config->replay[0] == '\0';
-}
 
 static void adopt(struct ft_rescue *rescue, int memory_fd)
 {

@@ -23,6 +23,10 @@
 
 struct ft_rescue;
 
+/* Whether the configuration wants it: not without a spool, because with a log in memory what was
+ * sealed goes with the process anyway. */
+bool ft_rescue_is_wanted(const struct ft_agent_options *config);
+
 /*
  * Looks for what the last process has left.  Where the configuration wants none of it, it is let
  * go.  -ENOMEM.

@@ -67,6 +67,7 @@ ft_err ft_source_create(const struct ft_source_params *params, struct ft_source 
     FT_TRY(ft_reader_create(&params->options.reader, params->kernel, source->queue, params->random,
                             &source->stats, &source->reader));
     ft_reader_set_on_socket(source->reader, params->on_socket, params->on_socket_ctx);
+    ft_stat_set(&source->stats.crash_safe, params->memory != NULL ? 1 : 0);
     if (adopted) {
         FT_TRY(take_over(source, &commit));
     }
@@ -97,6 +98,8 @@ void ft_source_commit(struct ft_source *source, const struct ft_source_commit *c
     };
     all.source = ft_tracker_get_state(source->tracker, &all.source_size);
     ft_memory_commit(source->params.memory, &all);
+    ft_stat_add(&source->stats.n_commits, 1);
+    ft_stat_set(&source->stats.n_unkept, source->params.memory->n_unkept);
     ft_chunk_queue_free_until(queue, all.position);
     source->uncommitted = false;
     source->adopted = false;

@@ -57,6 +57,9 @@ struct ft_source_stats {
     ft_stat n_resyncs;   /* gaps that were reconciled */
     ft_stat n_flows;     /* in the table now */
     ft_stat table_bytes; /* memory of the flow table */
+    ft_stat crash_safe;  /* 1: with a working memory that outlives the process */
+    ft_stat n_commits;   /* of it */
+    ft_stat n_unkept;    /* blocks that made room in it before they were on disk */
 };
 
 static inline void ft_stat_add(ft_stat *stat, uint64_t n)
