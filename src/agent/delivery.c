@@ -53,7 +53,8 @@ static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, c
 static void host_on_damaged(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason);
 static void host_on_sent(void *ctx, uint64_t n_events);
 static ft_err host_on_bound(void *ctx, const struct ft_uuid *collector_id);
-static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, struct ft_uuid *ret_instance_id);
+static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, const struct ft_progress *before,
+                                   struct ft_uuid *ret_instance_id);
 static void host_on_trusted(void *ctx, const struct ft_binding *binding);
 static void host_on_gone_back(void *ctx, uint64_t durable_seq);
 static void host_on_gone(void *ctx, const struct ft_loss *loss);
@@ -438,14 +439,19 @@ static ft_err host_on_bound(void *ctx, const struct ft_uuid *collector_id)
     return ft_spool_bind(spool, &identity.binding);
 }
 
-static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, struct ft_uuid *ret_instance_id)
+static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, const struct ft_progress *before,
+                                   struct ft_uuid *ret_instance_id)
 {
     struct ft_delivery *delivery = ctx;
+    uint64_t acked = before->done_events - before->rejected_events - before->gone_events;
+    struct ft_pipeline *pipeline = delivery->options.pipeline;
     if (delivery->options.spool != NULL) {
-        FT_TRY(ft_spool_new_instance(delivery->options.spool, base_seq, ret_instance_id));
+        FT_TRY(ft_spool_new_instance(delivery->options.spool, base_seq, acked, ret_instance_id));
     } else {
         ft_uuid_make_random(delivery->options.random, ret_instance_id);
+        ft_tally_rebase(ft_pipeline_tally(pipeline), base_seq, acked);
     }
+    ft_pipeline_forget_done(pipeline, before->done_events);
     ft_pipeline_set_instance(delivery->options.pipeline, ret_instance_id);
     char id[FT_UUID_TEXT_SIZE];
     ft_uuid_format(ret_instance_id, id);

@@ -29,6 +29,7 @@
 
 struct ft_pipeline {
     struct ft_pipeline_options options;
+    _Atomic uint64_t kept_events; /* From before, see the options. */
     struct ft_tally *tally;
     struct ft_tally *own_tally; /* NULL where it was handed in. */
     /* The pipeline thread. */
@@ -81,6 +82,7 @@ ft_err ft_pipeline_create(const struct ft_pipeline_options *options,
     ft_mutex_init(&pipeline->lock);
     ft_buf_init(&pipeline->block, FT_LOG_BLOCK_SIZE_MAX);
     pipeline->options = *options;
+    pipeline->kept_events = options->kept_events;
     pipeline->tally = options->tally;
     if (pipeline->tally == NULL) {
         FT_TRY(ft_tally_create(NULL, NULL, &pipeline->own_tally));
@@ -278,7 +280,7 @@ static void read_account(struct ft_pipeline *pipeline, struct ft_pipeline_accoun
     account->observed = sums.numbered + sums.merged + sums.lost_unnumbered;
     account->merged = sums.merged;
     account->kept =
-        pipeline->options.kept_events + stats->open_events + stats->sealed_events - sums.dropped;
+        pipeline->kept_events + stats->open_events + stats->sealed_events - sums.dropped;
     account->lost = 0;
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
         account->lost_by_cause[cause] = sums.lost[cause];
@@ -299,6 +301,11 @@ void ft_pipeline_get_account(struct ft_pipeline *pipeline, struct ft_pipeline_ac
 }
 
 struct ft_tally *ft_pipeline_tally(struct ft_pipeline *pipeline) { return pipeline->tally; }
+
+void ft_pipeline_forget_done(struct ft_pipeline *pipeline, uint64_t done_events)
+{
+    pipeline->kept_events -= done_events; /* Below zero, for a while: the sum is what counts. */
+}
 
 const struct ft_pipeline_stats *ft_pipeline_stats(const struct ft_pipeline *pipeline)
 {

@@ -121,6 +121,9 @@ void ft_pipeline_acked(struct ft_pipeline *pipeline, uint64_t seq);
 /* Seals the open block under another instance from the next one on.  Thread: any. */
 void ft_pipeline_set_instance(struct ft_pipeline *pipeline, const struct ft_uuid *instance_id);
 
+/* With it goes the account of the instance before: so many events that were done with then. */
+void ft_pipeline_forget_done(struct ft_pipeline *pipeline, uint64_t done_events);
+
 /* The agent's account so far; all numbers belong to one moment. */
 struct ft_pipeline_account {
     uint64_t observed; /* Numbered, merged, or lost before that. */

@@ -13,7 +13,13 @@
 /* How long the thread sleeps at most. */
 #define IDLE_NS (1 * FT_NS_PER_S)
 
-static ft_err write_state_locked(struct ft_spool *spool, const struct ft_tally_drop *drop)
+struct change {
+    const struct ft_tally_drop *drop; /* NULL: none. */
+    bool rebase;
+    uint64_t acked_events;
+};
+
+static ft_err write_state_locked(struct ft_spool *spool, const struct change *change)
     FT_REQUIRES(spool->lock);
 static ft_err add_range_locked(struct ft_spool *spool, uint64_t first, uint64_t last,
                                uint64_t confirmed) FT_REQUIRES(spool->lock);
@@ -69,15 +75,17 @@ ft_err ft_spool_bind(struct ft_spool *spool, const struct ft_spool_binding *bind
     return err;
 }
 
-ft_err ft_spool_new_instance(struct ft_spool *spool, uint64_t base_seq,
+ft_err ft_spool_new_instance(struct ft_spool *spool, uint64_t base_seq, uint64_t acked_events,
                              struct ft_uuid *ret_instance_id)
 {
     ft_mutex_lock(&spool->lock);
     struct ft_spool_identity before = spool->identity;
     ft_uuid_make_random(spool->options.random, &spool->identity.instance_id);
     spool->identity.base_seq = base_seq;
-    ft_err err = ft_spool_write_state_locked(spool);
+    struct change change = {.rebase = true, .acked_events = acked_events};
+    ft_err err = write_state_locked(spool, &change);
     if (err == FT_OK) {
+        ft_tally_rebase(spool->tally, base_seq, acked_events);
         *ret_instance_id = spool->identity.instance_id;
         spool->stats.new_instances++;
     } else {
@@ -193,7 +201,8 @@ ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_
     memcpy(before, spool->dropped, sizeof before);
     ft_err err = add_range_locked(spool, first, last, confirmed);
     if (err == FT_OK) {
-        err = write_state_locked(spool, &spool->drop);
+        struct change change = {.drop = &spool->drop};
+        err = write_state_locked(spool, &change);
     }
     if (err == FT_OK) {
         ft_tally_drop(spool->tally, &spool->drop);
@@ -241,8 +250,8 @@ ft_err ft_spool_write_state_locked(struct ft_spool *spool)
     return write_state_locked(spool, NULL);
 }
 
-/* With what 'drop' will cost, which the tally does not know yet. */
-static ft_err write_state_locked(struct ft_spool *spool, const struct ft_tally_drop *drop)
+/* With a change that the tally does not know yet: it happens only if it is written. */
+static ft_err write_state_locked(struct ft_spool *spool, const struct change *change)
 {
     struct ft_spool_state *state = spool->scratch;
     uint64_t version;
@@ -254,8 +263,11 @@ static ft_err write_state_locked(struct ft_spool *spool, const struct ft_tally_d
     state->n_dropped = spool->n_dropped;
     memcpy(state->dropped, spool->dropped, sizeof state->dropped);
     ft_tally_save(spool->tally, &state->tally, &version);
-    if (drop != NULL) {
-        ft_tally_record_drop(&state->tally, drop);
+    if (change != NULL && change->drop != NULL) {
+        ft_tally_record_drop(&state->tally, change->drop);
+    }
+    if (change != NULL && change->rebase) {
+        ft_tally_record_rebase(&state->tally, state->base_seq, change->acked_events);
     }
     size_t size = ft_spool_state_encode(state, spool->encoded);
     FT_TRY(ft_slot_file_write(&spool->slots, spool->encoded, size, true));

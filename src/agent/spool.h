@@ -113,8 +113,9 @@ void ft_spool_get_identity(struct ft_spool *spool, struct ft_spool_identity *ret
 
 /* Durably, or fails and changes nothing that is told.  Thread: any. */
 FT_MUST_USE ft_err ft_spool_bind(struct ft_spool *spool, const struct ft_spool_binding *binding);
+/* The account begins anew with it (ft_tally_rebase). */
 FT_MUST_USE ft_err ft_spool_new_instance(struct ft_spool *spool, uint64_t base_seq,
-                                         struct ft_uuid *ret_instance_id);
+                                         uint64_t acked_events, struct ft_uuid *ret_instance_id);
 
 /* The log that the exporter reads; durable blocks only. */
 struct ft_log *ft_spool_log(struct ft_spool *spool);

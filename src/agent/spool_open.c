@@ -29,7 +29,7 @@ static ft_err read_state(struct ft_spool *spool, struct ft_spool_state *state,
 static ft_err open_log(struct ft_spool *spool, const struct ft_spool_state *state,
                        struct ft_spool_report *report);
 static void on_damage(void *ctx, const struct ft_log_damage *damage);
-static ft_err look_into_log(struct ft_spool *spool, struct finding *finding);
+static ft_err look_into_log(struct ft_spool *spool, uint64_t base_seq, struct finding *finding);
 static ft_err map_page(struct ft_spool *spool);
 static void take_page(const struct ft_spool *spool, struct ft_tally_record *tally,
                       struct finding *finding);
@@ -39,6 +39,7 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state,
                    const struct finding *finding, struct ft_spool_report *report);
 static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record *tally,
                             uint64_t lost);
+static uint64_t by_exporter(const struct ft_progress *progress);
 static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *state,
                          const struct finding *finding, struct ft_spool_report *report);
 static void take_kept(struct ft_spool *spool, struct ft_spool_state *state,
@@ -84,7 +85,7 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
         err = open_log(spool, state, report);
     }
     if (err == FT_OK) {
-        err = look_into_log(spool, &finding);
+        err = look_into_log(spool, state->base_seq, &finding);
     }
     if (err == FT_OK) {
         err = map_page(spool);
@@ -95,6 +96,12 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
         set_identity(spool, state, &finding, report);
         err = ft_tally_create(&state->tally, spool->page != NULL ? &spool->page->live : NULL,
                               &spool->tally);
+    }
+    if (err == FT_OK && spool->identity.base_seq != state->base_seq) {
+        uint64_t acked = finding.progress.done_events - by_exporter(&finding.progress);
+        ft_tally_rebase(spool->tally, spool->identity.base_seq, acked);
+        state->tally.lost_by_exporter = 0;
+        finding.progress = (struct ft_progress){.acked_seq = finding.progress.acked_seq};
     }
     if (err == FT_OK) {
         settle(spool, state, &finding, report);
@@ -166,7 +173,7 @@ static void on_damage(void *ctx, const struct ft_log_damage *damage)
     }
 }
 
-static ft_err look_into_log(struct ft_spool *spool, struct finding *finding)
+static ft_err look_into_log(struct ft_spool *spool, uint64_t base_seq, struct finding *finding)
 {
     struct ft_log_reader *reader;
     FT_TRY(ft_log_reader_open(spool->log, EXPORTER_NAME, false, &reader));
@@ -175,6 +182,10 @@ static ft_err look_into_log(struct ft_spool *spool, struct finding *finding)
     ft_log_reader_note(reader, note, &size);
     if (!ft_progress_decode(note, size, &finding->progress)) {
         finding->progress = (struct ft_progress){0};
+    }
+    if (finding->progress.acked_seq <= base_seq) {
+        /* What is counted there is of an earlier instance. */
+        finding->progress = (struct ft_progress){.acked_seq = finding->progress.acked_seq};
     }
     /* The collector may have them: they are dropped no sooner than it has said so. */
     ft_log_reader_hold(reader, spool->options.window_bytes);

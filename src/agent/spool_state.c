@@ -93,6 +93,7 @@ size_t ft_spool_state_encode(const struct ft_spool_state *state, uint8_t *to)
     memcpy(to + 64, binding->store_epoch.bytes, 16);
     memcpy(to + 80, binding->receipt_key, 32);
     put64(to + 112, tally->version);
+    put64(to + 120, tally->merged_base);
     put64(to + 128, tally->numbered);
     put64(to + 136, tally->filtered);
     put64(to + 144, tally->merged);
@@ -156,6 +157,8 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
     memcpy(binding->store_epoch.bytes, from + 64, 16);
     memcpy(binding->receipt_key, from + 80, 32);
     tally->version = get64(from + 112);
+    tally->merged_base = get64(from + 120);
+    tally->base_seq = ret_state->base_seq;
     tally->numbered = get64(from + 128);
     tally->filtered = get64(from + 136);
     tally->merged = get64(from + 144);

@@ -15,8 +15,8 @@
  *   48 16  collector_id
  *   64 16  store_epoch                           A page of the same boot is exact: it was in
  *   80 32  receipt_key                           memory until the process died.  Any other is
- *  112  8  changes of the account, 120 8 0       what the power cut left of it: each number was
- *                                               right at some time.
+ *  112  8  changes of the account               what the power cut left of it: each number was
+ *  120  8  merged events of earlier instances   right at some time.
  *  128 40  the live numbers, in the page's order
  *  168  8  lost_unnumbered, 176 lost_by_exporter, 184 gone_to
  *  192  4  number of causes, 196 of losses to be told, 200 told and not acknowledged, 204 of ranges

@@ -157,6 +157,43 @@ void ft_tally_drop(struct ft_tally *tally, const struct ft_tally_drop *drop)
     ft_mutex_unlock(&tally->lock);
 }
 
+void ft_tally_record_rebase(struct ft_tally_record *record, uint64_t base_seq,
+                            uint64_t acked_events)
+{
+    static const enum ft_loss_cause late[] = {FT_LOSS_CRASH, FT_LOSS_LOG_FULL,
+                                              FT_LOSS_SPOOL_DAMAGED, FT_LOSS_REJECTED};
+    uint64_t numbered = base_seq - record->base_seq;
+    uint64_t lost = 0;
+    uint64_t before[FT_LOSS_CAUSE_N];
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        lost += record->lost[cause];
+        before[cause] = record->lost[cause];
+        record->lost[cause] = 0;
+    }
+    lost -= record->lost_unnumbered;
+    /* What is lost beyond the base cannot be told from the rest any more; the latest causes are the
+     * likely ones. */
+    uint64_t beyond = lost + acked_events > numbered ? lost + acked_events - numbered : 0;
+    for (size_t i = 0; i < sizeof late / sizeof late[0]; i++) {
+        uint64_t n = before[late[i]] < beyond ? before[late[i]] : beyond;
+        record->lost[late[i]] = n;
+        beyond -= n;
+    }
+    record->lost_unnumbered = 0;
+    record->lost_by_exporter = 0;
+    record->base_seq = base_seq;
+    record->merged_base = record->merged;
+}
+
+void ft_tally_rebase(struct ft_tally *tally, uint64_t base_seq, uint64_t acked_events)
+{
+    ft_mutex_lock(&tally->lock);
+    tally->record.merged = tally->live->merged;
+    ft_tally_record_rebase(&tally->record, base_seq, acked_events);
+    changed_locked(tally);
+    ft_mutex_unlock(&tally->lock);
+}
+
 bool ft_tally_tell(struct ft_tally *tally, uint64_t seq, struct ft_loss *ret_loss)
 {
     ft_mutex_lock(&tally->lock);
@@ -200,8 +237,8 @@ void ft_tally_gone_back(struct ft_tally *tally, uint64_t seq)
 void ft_tally_get(struct ft_tally *tally, struct ft_tally_sums *ret_sums)
 {
     ft_mutex_lock(&tally->lock);
-    *ret_sums = (struct ft_tally_sums){.numbered = tally->live->numbered,
-                                       .merged = tally->live->merged,
+    *ret_sums = (struct ft_tally_sums){.numbered = tally->live->numbered - tally->record.base_seq,
+                                       .merged = tally->live->merged - tally->record.merged_base,
                                        .lost_unnumbered = tally->record.lost_unnumbered,
                                        .dropped = tally->dropped};
     memcpy(ret_sums->lost, tally->record.lost, sizeof ret_sums->lost);

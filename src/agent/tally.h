@@ -47,6 +47,9 @@ struct ft_tally_record {
     uint64_t lost_unnumbered;  /* The part of 'lost' that never had a number. */
     uint64_t lost_by_exporter; /* The part that the exporter is done with. */
     uint64_t gone_to;          /* The highest number that is known to be lost. */
+    /* All that is counted here is of the present instance, which begins behind these. */
+    uint64_t base_seq;
+    uint64_t merged_base;
     uint64_t version; /* Goes up with each change of the record: the later one is larger. */
     struct ft_loss_book book;
 };
@@ -98,8 +101,18 @@ void ft_tally_acked(struct ft_tally *tally, uint64_t seq);
 /* Nothing behind 'seq' is with it any more; what is lost by that follows through reject(). */
 void ft_tally_gone_back(struct ft_tally *tally, uint64_t seq);
 
+/*
+ * A new instance begins behind 'base_seq': what came before is acknowledged, 'acked_events' of it,
+ * or lost, and counts no more.  Losses of higher numbers stay, and so does what is to be told.
+ */
+void ft_tally_rebase(struct ft_tally *tally, uint64_t base_seq, uint64_t acked_events);
+/* The same in a record, which is to be written before. */
+void ft_tally_record_rebase(struct ft_tally_record *record, uint64_t base_seq,
+                            uint64_t acked_events);
+
+/* Of the present instance. */
 struct ft_tally_sums {
-    uint64_t numbered;
+    uint64_t numbered; /* How many numbers it has given. */
     uint64_t merged;
     uint64_t lost[FT_LOSS_CAUSE_N];
     uint64_t lost_unnumbered;

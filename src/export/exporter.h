@@ -66,8 +66,10 @@ struct ft_exporter_host {
      * nothing is sent.  May be NULL. */
     ft_err (*on_bound)(void *ctx, const struct ft_uuid *collector_id);
     /* The log was set back: all behind 'base_seq' belongs to a new instance from now on, also after
-     * any restart.  On an error it is asked for again.  NULL: such a collector is refused. */
-    ft_err (*on_new_instance)(void *ctx, uint64_t base_seq, struct ft_uuid *ret_instance_id);
+     * any restart, and all up to it is done with, as 'before' says; counts begin anew.  On an error
+     * it is asked for again.  NULL: such a collector is refused. */
+    ft_err (*on_new_instance)(void *ctx, uint64_t base_seq, const struct ft_progress *before,
+                              struct ft_uuid *ret_instance_id);
     /* The collector showed another key or store epoch than before: to be kept.  May be NULL. */
     void (*on_trusted)(void *ctx, const struct ft_binding *binding);
     /* The collector has nothing behind 'durable_seq' any more, although it had acknowledged more;

@@ -21,9 +21,11 @@ void ft_exporter_resume(struct ft_exporter *exporter)
     uint8_t note[FT_LOG_NOTE_SIZE_MAX];
     size_t size;
     ft_log_reader_note(exporter->reader, note, &size);
-    if (ft_progress_decode(note, size, &progress)) {
-        ft_exporter_publish_progress(exporter, &progress);
+    if (ft_progress_decode(note, size, &progress) && progress.acked_seq <= options->base_seq) {
+        /* What is counted there is of an earlier instance. */
+        progress = (struct ft_progress){.acked_seq = progress.acked_seq};
     }
+    ft_exporter_publish_progress(exporter, &progress);
     ft_holes_init(&exporter->holes, progress.acked_seq + 1);
     if (progress.gone_last > 0) {
         exporter->gone = (struct ft_hole){progress.gone_first, progress.gone_last};

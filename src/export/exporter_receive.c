@@ -120,7 +120,10 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
             return;
         }
     }
-    take_durable(exporter, welcome->durable_seq, NULL, 0);
+    /* What an instance before this one had is the same there. */
+    uint64_t done_seq =
+        welcome->durable_seq > exporter->base_seq ? welcome->durable_seq : exporter->base_seq;
+    take_durable(exporter, done_seq, NULL, 0);
     for (unsigned i = 0; i < welcome->n_lost; i++) {
         ft_exporter_write_off(exporter, welcome->lost[i].first_seq, welcome->lost[i].last_seq);
     }
@@ -254,13 +257,30 @@ static void begin_instance(struct ft_exporter *exporter, int64_t now_ns)
     exporter->stats.bad_acks++;
     /* Without a receipt anyone could say so, and have everything freed. */
     bool proven = exporter->trust.verified || exporter->options.receipts == FT_TRUST_OFF;
-    if (!proven || host->on_new_instance == NULL ||
-        host->on_new_instance(host->ctx, exporter->ever_sent_seq, &instance_id) != FT_OK) {
+    if (!proven || host->on_new_instance == NULL) {
         give_up(exporter, now_ns, "the collector claims to have events that were never sent");
         return;
     }
     ft_flight_rewind(&exporter->flight);
     take_durable(exporter, exporter->ever_sent_seq, NULL, 0);
+    struct ft_progress before = ft_exporter_progress(exporter);
+    exporter->stats.account_version++;
+    /* What is done with must be so for good, or it would be the new instance's after a crash. */
+    ft_err err = ft_log_reader_keep(exporter->reader);
+    if (err == FT_OK) {
+        err = host->on_new_instance(host->ctx, exporter->ever_sent_seq, &before, &instance_id);
+    }
+    if (err == FT_OK) {
+        ft_exporter_publish_progress(exporter, &(struct ft_progress){0});
+    }
+    exporter->stats.account_version++;
+    if (err != FT_OK) {
+        give_up(exporter, now_ns,
+                "the collector has events that were never sent from here, and no other instance "
+                "can be begun");
+        return;
+    }
+    exporter->gone = (struct ft_hole){0};
     exporter->stats.new_instances++;
     exporter->options.instance_id = instance_id;
     ft_trust_set_instance(&exporter->trust, &instance_id);

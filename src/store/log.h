@@ -244,6 +244,8 @@ FT_MUST_USE ft_err ft_log_reader_go_back(struct ft_log_reader *reader, uint64_t 
 /* Replaces the note alone. */
 FT_MUST_USE ft_err ft_log_reader_set_note(struct ft_log_reader *reader, const void *note,
                                           size_t size);
+/* Makes the confirmed position and its note durable. */
+FT_MUST_USE ft_err ft_log_reader_keep(struct ft_log_reader *reader);
 /* Copies the note; '*ret_size' is 0 when there is none. */
 void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_SIZE_MAX],
                         size_t *ret_size);

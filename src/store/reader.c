@@ -101,6 +101,21 @@ ft_err ft_log_reader_confirm_noted(struct ft_log_reader *reader, uint64_t positi
     return confirm(reader, position, note, size);
 }
 
+ft_err ft_log_reader_keep(struct ft_log_reader *reader)
+{
+    struct ft_log *log = reader->log;
+    struct ft_log_cursor *cursor = reader->cursor;
+    if (cursor->is_volatile) {
+        return FT_OK;
+    }
+    ft_mutex_lock(&log->lock);
+    struct ft_store_cursor_record record = {.confirmed = cursor->confirmed,
+                                            .note_size = cursor->note_size};
+    memcpy(record.note, cursor->note, cursor->note_size);
+    ft_mutex_unlock(&log->lock);
+    return log->home->cursor_store(log, cursor, &record, true);
+}
+
 void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_SIZE_MAX],
                         size_t *ret_size)
 {
