@@ -36,6 +36,10 @@ ft_err ft_sinker_create(const struct ft_sinker_options *options, struct ft_sinke
         ft_sink_begin(options->sink, &options->log_id, &sinker->committed_position, reterr_diag));
     sinker->stats.found_position = sinker->committed_position;
     FT_TRY(stay_in_log(sinker, reterr_diag));
+    /* The log's own cursor may be behind: then a full log would wait for a commit, and that for a
+     * block that the full log does not take. */
+    ft_err_ignore(ft_log_reader_confirm(sinker->reader, sinker->committed_position),
+                  "the next commit confirms again");
     sinker->stats.committed_position = sinker->committed_position;
     if (options->quarantine != NULL) {
         FT_TRY(ft_quarantine_settle(options->quarantine, sinker->committed_position));

@@ -128,3 +128,24 @@ TEST(a_log_that_has_lost_its_end_is_read_from_where_it_goes_on)
     CHECK_INT(world->fake->position, 3);
     teardown(world);
 }
+
+TEST(a_full_log_of_what_is_stored_already_takes_more)
+{
+    struct world *world = setup_sized(64 << 10);
+    struct ft_block_info info = {.n_events = 1};
+    static char data[1000];
+    uint64_t position = 0;
+    uint64_t last = 0;
+    ft_err err = FT_OK;
+    while (err == FT_OK) {
+        last = position;
+        err = ft_log_append(world->log, &info, data, sizeof data, &position);
+    }
+    CHECK_ERR(err, FT_E_FULL);
+    /* The process ended between the commit and the log's cursor. */
+    ft_sinker_destroy(world->sinker);
+    world->fake->position = last;
+    start_sinker(world);
+    CHECK_OK(ft_log_append(world->log, &info, data, sizeof data, &position));
+    teardown(world);
+}

@@ -68,11 +68,11 @@ static inline void start_sinker(struct world *world)
     CHECK_OK(ft_sinker_create(&options, &world->sinker, NULL));
 }
 
-static inline struct world *setup(void)
+static inline struct world *setup_sized(uint64_t log_bytes)
 {
     struct world *world = calloc(1, sizeof *world);
     CHECK(world != NULL);
-    struct ft_log_options log = {.bytes_max = 1 << 24, .full = FT_LOG_REFUSE};
+    struct ft_log_options log = {.bytes_max = log_bytes, .full = FT_LOG_REFUSE};
     CHECK_OK(ft_log_memory_create(&log, &world->log));
     CHECK_OK(ft_instances_create(&world->instances));
     world->fake = fake_sink_create();
@@ -85,6 +85,8 @@ static inline struct world *setup(void)
     start_sinker(world);
     return world;
 }
+
+static inline struct world *setup(void) { return setup_sized(1 << 24); }
 
 /* The process ends: what is in the sink and on disk stays. */
 static inline void end_sinker(struct world *world)
