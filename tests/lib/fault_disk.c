@@ -12,6 +12,9 @@
 #define NAMES_MAX   4096
 #define CHANGES_MAX 65536
 
+#define PAGE            ((size_t)4096)
+#define SECTORS_OF_PAGE (PAGE / FT_FAULT_SECTOR)
+
 /* What a name stands for.  Lives while a name, the durable directory or a handle knows it. */
 struct inode {
     unsigned refs;
@@ -20,9 +23,9 @@ struct inode {
     uint8_t *durable; /* As a power cut leaves it. */
     size_t durable_size;
     bool *dirty;     /* Per sector of 'cache'. */
+    bool *doubtful;  /* It was dirty when a sync failed, and nothing was written there since. */
     size_t capacity; /* Of all three. */
     uint64_t allocated;
-    bool sync_failed;
     /* Shown as memory: what is stored there is in the cache at once, and always may be dirty. */
     size_t mapped_from;
     size_t mapped_to;
@@ -69,6 +72,16 @@ struct fault_disk {
     uint64_t breaches;
     unsigned n_open;
     struct inode *mapped; /* At most one file is. */
+    struct ft_fault_effects effects;
+    /* Silent faults. */
+    uint64_t n_writing_syncs;
+    uint64_t lose_at; /* 0: never. */
+    uint64_t misdirect_at;
+    bool (*may_be_hit)(const char *name);
+    ft_fault_silent_fn *observer;
+    void *observer_ctx;
+    ft_fault_trace_fn *trace;
+    void *trace_ctx;
 };
 
 struct fault_file {
@@ -118,6 +131,7 @@ static void inode_unref(struct inode *inode)
         free(inode->cache);
         free(inode->durable);
         free(inode->dirty);
+        free(inode->doubtful);
         free(inode);
     }
 }
@@ -135,6 +149,9 @@ static void inode_reserve(struct inode *inode, size_t size)
     inode->cache = must(realloc(inode->cache, capacity));
     inode->durable = must(realloc(inode->durable, capacity));
     inode->dirty = must(realloc(inode->dirty, capacity / FT_FAULT_SECTOR * sizeof(bool)));
+    inode->doubtful = must(realloc(inode->doubtful, capacity / FT_FAULT_SECTOR * sizeof(bool)));
+    memset(inode->doubtful + inode->capacity / FT_FAULT_SECTOR, 0,
+           (capacity - inode->capacity) / FT_FAULT_SECTOR * sizeof(bool));
     memset(inode->cache + inode->capacity, 0, capacity - inode->capacity);
     memset(inode->durable + inode->capacity, 0, capacity - inode->capacity);
     memset(inode->dirty + inode->capacity / FT_FAULT_SECTOR, 0,
@@ -215,9 +232,30 @@ static ft_err enter(struct fault_disk *disk, enum ft_fault_op op, bool *ret_cut)
     const struct fault *fault = &disk->faults[op];
     if (fault->n > 0 && disk->calls[op] >= fault->from &&
         disk->calls[op] - fault->from < fault->n) {
+        disk->effects.failed[op]++;
         return fault->err;
     }
     return FT_OK;
+}
+
+static const char *name_of(const struct fault_disk *disk, const struct inode *inode);
+
+static void trace(const struct fault_disk *disk, enum ft_fault_op op, const char *name,
+                  uint64_t offset, size_t size, ft_err err)
+{
+    if (disk->trace != NULL) {
+        disk->trace(disk->trace_ctx, op, name, offset, size, err);
+    }
+}
+
+/* Of a file that is open; it may have no name any more. */
+static void trace_file(const struct fault_disk *disk, enum ft_fault_op op,
+                       const struct inode *inode, uint64_t offset, size_t size, ft_err err)
+{
+    if (disk->trace != NULL) {
+        const char *name = name_of(disk, inode);
+        trace(disk, op, name != NULL ? name : "(removed)", offset, size, err);
+    }
 }
 
 static uint64_t used(struct fault_disk *disk)
@@ -264,6 +302,7 @@ static ft_err fault_open(struct ft_disk *base, const char *name, bool create,
         disk->n_open++;
         *ret_file = &file->base;
     }
+    trace(disk, FT_FAULT_OPEN, name, create ? 1 : 0, 0, err);
     ft_mutex_unlock(&disk->lock);
     return err;
 }
@@ -288,6 +327,14 @@ static void put(struct inode *inode, uint64_t offset, const void *data, size_t s
     for (size_t i = offset / FT_FAULT_SECTOR; i <= (offset + size - 1) / FT_FAULT_SECTOR; i++) {
         inode->dirty[i] = true;
     }
+    /* The cache is written by pages: what is beside it in its page goes along. */
+    for (size_t i = offset / PAGE * SECTORS_OF_PAGE;
+         i <= (offset + size - 1) / PAGE * SECTORS_OF_PAGE + SECTORS_OF_PAGE - 1 &&
+         i < inode->capacity / FT_FAULT_SECTOR;
+         i++) {
+        inode->dirty[i] = inode->dirty[i] || inode->doubtful[i];
+        inode->doubtful[i] = false;
+    }
     if (offset + size > inode->size) {
         inode->size = offset + size;
     }
@@ -303,8 +350,10 @@ static ft_err fault_write(struct ft_disk_file *file, uint64_t offset, const void
     ft_err err = enter(disk, FT_FAULT_WRITE, &cut);
     if (err == FT_OK && !fits(disk, inode, offset + size)) {
         err = ft_err_from_errno(ENOSPC);
+        disk->effects.full++;
     }
     if (err != FT_OK) {
+        size_t wanted = size;
         /* Nothing, a part, or, one time in four, all of it: a failure says nothing about that. */
         size_t part = (size_t)ft_random_below(&disk->random.base, size + 1);
         part = ft_random_below(&disk->random.base, 4) == 0 ? size : part;
@@ -312,8 +361,10 @@ static ft_err fault_write(struct ft_disk_file *file, uint64_t offset, const void
         if (err == ft_err_from_errno(ENOSPC) && !fits(disk, inode, offset + size)) {
             size = 0;
         }
+        disk->effects.torn_writes += size > 0 && size < wanted ? 1 : 0;
     }
     put(inode, offset, data, size);
+    trace_file(disk, FT_FAULT_WRITE, inode, offset, size, err);
     ft_mutex_unlock(&disk->lock);
     return err;
 }
@@ -334,6 +385,7 @@ static ft_err fault_read(struct ft_disk_file *file, uint64_t offset, void *data,
         }
         *ret_size = n;
     }
+    trace_file(disk, FT_FAULT_READ, inode, offset, size, err);
     ft_mutex_unlock(&disk->lock);
     return err;
 }
@@ -354,6 +406,98 @@ static void set_durable_size(struct inode *inode, size_t size)
     inode->durable_size = size;
 }
 
+/* Where the observer is told of what is wrong in 'inode', and how much of it there is. */
+static const char *name_of(const struct fault_disk *disk, const struct inode *inode)
+{
+    for (size_t i = 0; i < disk->live.n; i++) {
+        if (disk->live.entries[i].inode == inode) {
+            return disk->live.entries[i].name;
+        }
+    }
+    return NULL;
+}
+
+static bool may_be_hit(const struct fault_disk *disk, const struct inode *inode)
+{
+    const char *name = name_of(disk, inode);
+    return name != NULL && inode->size > 0 && (disk->may_be_hit == NULL || disk->may_be_hit(name));
+}
+
+static void tell_silent(struct fault_disk *disk, const struct inode *inode, size_t offset,
+                        size_t length)
+{
+    if (disk->observer != NULL) {
+        disk->observer(disk->observer_ctx, name_of(disk, inode), inode->cache, inode->size, offset,
+                       length);
+    }
+}
+
+/* A file that silent faults may hit; NULL: none. */
+static struct inode *choose_inode(struct fault_disk *disk)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < disk->live.n; i++) {
+        n += may_be_hit(disk, disk->live.entries[i].inode) ? 1 : 0;
+    }
+    size_t chosen = n > 0 ? (size_t)ft_random_below(&disk->random.base, n) : 0;
+    for (size_t i = 0; n > 0 && i < disk->live.n; i++) {
+        if (may_be_hit(disk, disk->live.entries[i].inode) && chosen-- == 0) {
+            return disk->live.entries[i].inode;
+        }
+    }
+    return NULL;
+}
+
+static size_t sectors_of(size_t size) { return (size + FT_FAULT_SECTOR - 1) / FT_FAULT_SECTOR; }
+
+/* The dirty sector of 'inode' that the sync is to lose or misplace; SIZE_MAX: none. */
+static size_t choose_dirty(struct fault_disk *disk, const struct inode *inode)
+{
+    size_t chosen = SIZE_MAX;
+    uint64_t n = 0;
+    for (size_t i = 0; i < sectors_of(inode->size); i++) {
+        if (inode->dirty[i] && ft_random_below(&disk->random.base, ++n) == 0) {
+            chosen = i;
+        }
+    }
+    return chosen;
+}
+
+static void misplace(struct fault_disk *disk, const struct inode *from, size_t sector)
+{
+    struct inode *to = choose_inode(disk);
+    size_t n = to != NULL ? sectors_of(to->durable_size) : 0;
+    if (n == 0) {
+        return;
+    }
+    size_t at = (size_t)ft_random_below(&disk->random.base, n) * FT_FAULT_SECTOR;
+    tell_silent(disk, to, at, FT_FAULT_SECTOR);
+    memcpy(to->durable + at, from->cache + sector * FT_FAULT_SECTOR, FT_FAULT_SECTOR);
+    disk->effects.misdirected_writes++;
+}
+
+/* The sector that this sync does not write to its place; SIZE_MAX: none. */
+static size_t silent_fault(struct fault_disk *disk, const struct inode *inode)
+{
+    size_t sector = may_be_hit(disk, inode) ? choose_dirty(disk, inode) : SIZE_MAX;
+    if (sector == SIZE_MAX) {
+        return SIZE_MAX;
+    }
+    disk->n_writing_syncs++;
+    bool lose = disk->n_writing_syncs == disk->lose_at;
+    bool misdirect = disk->n_writing_syncs == disk->misdirect_at;
+    if (!lose && !misdirect) {
+        return SIZE_MAX;
+    }
+    tell_silent(disk, inode, sector * FT_FAULT_SECTOR, FT_FAULT_SECTOR);
+    if (misdirect) {
+        misplace(disk, inode, sector);
+    } else {
+        disk->effects.lost_writes++;
+    }
+    return sector;
+}
+
 /* A random part of what is dirty reaches the disk; all of it with 'all'. */
 static void write_back(struct fault_disk *disk, struct inode *inode, bool all)
 {
@@ -362,13 +506,19 @@ static void write_back(struct fault_disk *disk, struct inode *inode, bool all)
     }
     dirty_map(inode);
     size_t end = inode->durable_size;
+    bool lost_one = false;
+    bool reordered = false;
     for (size_t i = 0; i * FT_FAULT_SECTOR < inode->size; i++) {
-        if (inode->dirty[i] && (all || chance(disk))) {
+        bool keep = inode->dirty[i] && (all || chance(disk));
+        lost_one = lost_one || (inode->dirty[i] && !keep);
+        reordered = reordered || (lost_one && keep);
+        if (keep) {
             memcpy(inode->durable + i * FT_FAULT_SECTOR, inode->cache + i * FT_FAULT_SECTOR,
                    FT_FAULT_SECTOR);
             end = (i + 1) * FT_FAULT_SECTOR > end ? (i + 1) * FT_FAULT_SECTOR : end;
         }
     }
+    disk->effects.reordered += reordered ? 1 : 0;
     if (all || end > inode->size) {
         end = inode->size;
     }
@@ -378,6 +528,30 @@ static void write_back(struct fault_disk *disk, struct inode *inode, bool all)
     }
 }
 
+static void sync_inode(struct fault_disk *disk, struct inode *inode)
+{
+    size_t misses =
+        disk->lose_at != 0 || disk->misdirect_at != 0 ? silent_fault(disk, inode) : SIZE_MAX;
+    uint8_t old[FT_FAULT_SECTOR];
+    if (misses != SIZE_MAX) {
+        memcpy(old, inode->durable + misses * FT_FAULT_SECTOR, sizeof old);
+    }
+    write_back(disk, inode, true);
+    if (misses != SIZE_MAX) {
+        memcpy(inode->durable + misses * FT_FAULT_SECTOR, old, sizeof old);
+    }
+}
+
+static bool has_doubtful(const struct inode *inode)
+{
+    for (size_t i = 0; i < sectors_of(inode->size); i++) {
+        if (inode->doubtful[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static ft_err fault_sync(struct ft_disk_file *file)
 {
     struct fault_disk *disk = disk_of(file->disk);
@@ -385,14 +559,17 @@ static ft_err fault_sync(struct ft_disk_file *file)
     bool cut;
     ft_mutex_lock(&disk->lock);
     ft_err err = enter(disk, FT_FAULT_SYNC, &cut);
-    disk->breaches += inode->sync_failed && !disk->stopped ? 1 : 0;
+    disk->breaches += has_doubtful(inode) && !disk->stopped ? 1 : 0;
     if (err == FT_OK) {
-        write_back(disk, inode, true);
+        sync_inode(disk, inode);
     } else if (!disk->stopped) {
         /* Marked clean without having been written: the trap. */
+        for (size_t i = 0; i < sectors_of(inode->size); i++) {
+            inode->doubtful[i] = inode->doubtful[i] || inode->dirty[i];
+        }
         write_back(disk, inode, false);
-        inode->sync_failed = true;
     }
+    trace_file(disk, FT_FAULT_SYNC, inode, 0, inode->size, err);
     ft_mutex_unlock(&disk->lock);
     return err;
 }
@@ -412,6 +589,7 @@ static ft_err fault_truncate(struct ft_disk_file *file, uint64_t size)
         inode->size = size;
         inode->allocated = size;
     }
+    trace_file(disk, FT_FAULT_TRUNCATE, inode, 0, size, err);
     ft_mutex_unlock(&disk->lock);
     return err;
 }
@@ -425,10 +603,12 @@ static ft_err fault_allocate(struct ft_disk_file *file, uint64_t size)
     ft_err err = enter(disk, FT_FAULT_ALLOCATE, &cut);
     if (err == FT_OK && !fits(disk, inode, size)) {
         err = ft_err_from_errno(ENOSPC);
+        disk->effects.full++;
     }
     if (err == FT_OK && size > inode->allocated) {
         inode->allocated = size;
     }
+    trace_file(disk, FT_FAULT_ALLOCATE, inode, 0, size, err);
     ft_mutex_unlock(&disk->lock);
     return err;
 }
@@ -445,6 +625,7 @@ static ft_err fault_remove(struct ft_disk *base, const char *name)
     if (err == FT_OK) {
         change_name(disk, name, NULL);
     }
+    trace(disk, FT_FAULT_REMOVE, name, 0, 0, err);
     ft_mutex_unlock(&disk->lock);
     return err;
 }
@@ -463,6 +644,7 @@ static ft_err fault_rename(struct ft_disk *base, const char *from, const char *t
         change_name(disk, to, entry->inode);
         change_name(disk, from, NULL);
     }
+    trace(disk, FT_FAULT_RENAME, to, 0, 0, err);
     ft_mutex_unlock(&disk->lock);
     return err;
 }
@@ -479,6 +661,7 @@ static ft_err fault_sync_dir(struct ft_disk *base)
         }
         forget_changes(disk);
     }
+    trace(disk, FT_FAULT_SYNC_DIR, "", 0, 0, err);
     ft_mutex_unlock(&disk->lock);
     return err;
 }
@@ -496,6 +679,7 @@ static ft_err fault_list(struct ft_disk *base, ft_disk_name_fn *fn, void *ctx)
         copy[i] = disk->live.entries[i];
         sizes[i] = copy[i].inode->size;
     }
+    trace(disk, FT_FAULT_LIST, "", 0, 0, err);
     ft_mutex_unlock(&disk->lock);
     for (size_t i = 0; i < n; i++) {
         fn(ctx, copy[i].name, sizes[i]);
@@ -617,12 +801,12 @@ struct ft_disk *ft_fault_disk_clone(struct ft_disk *base)
         if (inode->capacity > 0) {
             memcpy(new_inode->cache, inode->cache, inode->capacity);
             memcpy(new_inode->durable, inode->durable, inode->capacity);
-            memcpy(new_inode->dirty, inode->dirty,
-                   inode->capacity / FT_FAULT_SECTOR * sizeof(bool));
+            size_t n_sectors = inode->capacity / FT_FAULT_SECTOR;
+            memcpy(new_inode->dirty, inode->dirty, n_sectors * sizeof(bool));
+            memcpy(new_inode->doubtful, inode->doubtful, n_sectors * sizeof(bool));
         }
         new_inode->size = inode->size;
         new_inode->durable_size = inode->durable_size;
-        new_inode->sync_failed = inode->sync_failed;
         struct entry *durable = find(&from->durable, entry->name);
         if (durable != NULL && durable->inode == inode) {
             set_name(&to->live, entry->name, new_inode);
@@ -648,6 +832,9 @@ void ft_fault_disk_heal(struct ft_disk *base)
     struct fault_disk *disk = disk_of(base);
     ft_mutex_lock(&disk->lock);
     memset(disk->faults, 0, sizeof disk->faults);
+    disk->lose_at = 0;
+    disk->misdirect_at = 0;
+    disk->stop_at = 0;
     ft_mutex_unlock(&disk->lock);
 }
 
@@ -710,8 +897,23 @@ static void tear_directory(struct fault_disk *disk)
     for (size_t i = 0; i < disk->n_changes; i++) {
         if (ordered ? i < n : chance(disk)) {
             set_name(&disk->durable, disk->changes[i].name, disk->changes[i].inode);
+        } else {
+            disk->effects.names_lost++;
         }
     }
+}
+
+static bool has_unsynced(const struct fault_disk *disk)
+{
+    for (size_t i = 0; i < disk->live.n; i++) {
+        const struct inode *inode = disk->live.entries[i].inode;
+        for (size_t k = 0; k < sectors_of(inode->size); k++) {
+            if (inode->dirty[k]) {
+                return true;
+            }
+        }
+    }
+    return disk->n_changes > 0;
 }
 
 static void cut_file(struct fault_disk *disk, struct inode *inode, bool tear)
@@ -727,7 +929,7 @@ static void cut_file(struct fault_disk *disk, struct inode *inode, bool tear)
     inode->size = inode->durable_size;
     inode->allocated = 0;
     /* What is on disk now is what is read: nothing is in doubt any more. */
-    inode->sync_failed = false;
+    memset(inode->doubtful, 0, inode->capacity / FT_FAULT_SECTOR * sizeof(bool));
 }
 
 void ft_fault_disk_restart(struct ft_disk *base, enum ft_fault_cut cut)
@@ -739,8 +941,11 @@ void ft_fault_disk_restart(struct ft_disk *base, enum ft_fault_cut cut)
     disk->stopped = false;
     disk->stop_at = 0;
     if (cut != FT_FAULT_KILL) {
+        disk->effects.cuts += has_unsynced(disk) ? 1 : 0;
         if (cut == FT_FAULT_TEAR) {
             tear_directory(disk);
+        } else {
+            disk->effects.names_lost += disk->n_changes;
         }
         forget_changes(disk);
         clear(&disk->live);
@@ -750,6 +955,89 @@ void ft_fault_disk_restart(struct ft_disk *base, enum ft_fault_cut cut)
             set_name(&disk->live, entry->name, entry->inode);
         }
     }
+    trace(disk, FT_FAULT_OP_N, "", 0, (size_t)cut, FT_OK);
+    for (size_t i = 0; i < disk->live.n; i++) {
+        trace(disk, FT_FAULT_OP_N, disk->live.entries[i].name, 0, disk->live.entries[i].inode->size,
+              FT_OK);
+    }
+    ft_mutex_unlock(&disk->lock);
+}
+
+void ft_fault_disk_observe(struct ft_disk *base, ft_fault_silent_fn *observer, void *ctx)
+{
+    struct fault_disk *disk = disk_of(base);
+    ft_mutex_lock(&disk->lock);
+    disk->observer = observer;
+    disk->observer_ctx = ctx;
+    ft_mutex_unlock(&disk->lock);
+}
+
+void ft_fault_disk_expose(struct ft_disk *base, bool (*may)(const char *name))
+{
+    struct fault_disk *disk = disk_of(base);
+    ft_mutex_lock(&disk->lock);
+    disk->may_be_hit = may;
+    ft_mutex_unlock(&disk->lock);
+}
+
+void ft_fault_disk_lose_write(struct ft_disk *base, uint64_t nth)
+{
+    struct fault_disk *disk = disk_of(base);
+    ft_mutex_lock(&disk->lock);
+    disk->lose_at = disk->n_writing_syncs + nth;
+    ft_mutex_unlock(&disk->lock);
+}
+
+void ft_fault_disk_misdirect_write(struct ft_disk *base, uint64_t nth)
+{
+    struct fault_disk *disk = disk_of(base);
+    ft_mutex_lock(&disk->lock);
+    disk->misdirect_at = disk->n_writing_syncs + nth;
+    ft_mutex_unlock(&disk->lock);
+}
+
+bool ft_fault_disk_rot(struct ft_disk *base)
+{
+    struct fault_disk *disk = disk_of(base);
+    ft_mutex_lock(&disk->lock);
+    struct inode *inode = choose_inode(disk);
+    bool found = inode != NULL;
+    if (found) {
+        size_t at = (size_t)ft_random_below(&disk->random.base, inode->size);
+        uint8_t bits = (uint8_t)(1 + ft_random_below(&disk->random.base, 255));
+        tell_silent(disk, inode, at, 1);
+        inode->cache[at] ^= bits;
+        if (!inode->dirty[at / FT_FAULT_SECTOR]) {
+            inode->durable[at] ^= bits;
+        }
+        disk->effects.rotten_bytes++;
+    }
+    ft_mutex_unlock(&disk->lock);
+    return found;
+}
+
+void ft_fault_disk_trace(struct ft_disk *base, ft_fault_trace_fn *fn, void *ctx)
+{
+    struct fault_disk *disk = disk_of(base);
+    ft_mutex_lock(&disk->lock);
+    disk->trace = fn;
+    disk->trace_ctx = ctx;
+    ft_mutex_unlock(&disk->lock);
+}
+
+const char *ft_fault_op_name(enum ft_fault_op op)
+{
+    static const char *const names[FT_FAULT_OP_N + 1] = {
+        "open",   "write",  "read",           "sync", "truncate", "allocate",
+        "remove", "rename", "sync directory", "list", "restart"};
+    return names[op];
+}
+
+void ft_fault_disk_effects(struct ft_disk *base, struct ft_fault_effects *ret_effects)
+{
+    struct fault_disk *disk = disk_of(base);
+    ft_mutex_lock(&disk->lock);
+    *ret_effects = disk->effects;
     ft_mutex_unlock(&disk->lock);
 }
 

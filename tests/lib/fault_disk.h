@@ -6,7 +6,7 @@
  * directory is.  A power cut throws the caches away, or keeps a random part of them: single
  * sectors of files, single changes of the directory.  As on Linux, a sync that fails leaves the
  * cache as it was but marks it clean, so that a second sync would succeed without having written
- * anything; the second sync is counted as a breach.
+ * anything; it is counted as a breach, unless the pages in question were written to since.
  *
  * One file at a time may be mapped.  What is stored there survives a kill, and of a power cut as
  * much as of any sector that was not synced.
@@ -73,7 +73,46 @@ uint64_t ft_fault_disk_changes(struct ft_disk *disk);
 /* All files are closed.  Heals all planned faults. */
 void ft_fault_disk_restart(struct ft_disk *disk, enum ft_fault_cut cut);
 
-/* Syncs of a file whose sync has failed before: must stay 0. */
+/*
+ * Silent faults: the disk says that all is well.  What they change is what is on the disk, not what
+ * the caches show of it, so it is seen after a power cut.  'observer' is told of each range that
+ * does not hold what was written to it, with the content that it should have; it must not call the
+ * disk.
+ */
+typedef void ft_fault_silent_fn(void *ctx, const char *name, const uint8_t *content, size_t size,
+                                size_t offset, size_t length);
+void ft_fault_disk_observe(struct ft_disk *disk, ft_fault_silent_fn *observer, void *ctx);
+/* Of the 'nth' sync from now on that has something to write, one sector is not written. */
+void ft_fault_disk_lose_write(struct ft_disk *disk, uint64_t nth);
+/* Of that sync one sector is written to a place of another sector, of any file. */
+void ft_fault_disk_misdirect_write(struct ft_disk *disk, uint64_t nth);
+/* Changes bits of a random byte that is on the disk and in the cache; false when there is none. */
+bool ft_fault_disk_rot(struct ft_disk *disk);
+/* Which files silent faults may hit; NULL: all. */
+void ft_fault_disk_expose(struct ft_disk *disk, bool (*may_be_hit)(const char *name));
+
+/* Is told of each call when it is over, and of each restart (op FT_FAULT_OP_N); for people. */
+typedef void ft_fault_trace_fn(void *ctx, enum ft_fault_op op, const char *name, uint64_t offset,
+                               size_t size, ft_err err);
+void ft_fault_disk_trace(struct ft_disk *disk, ft_fault_trace_fn *fn, void *ctx);
+/* "open", "write", …; "restart" for FT_FAULT_OP_N. */
+const char *ft_fault_op_name(enum ft_fault_op op);
+
+/* What the faults did so far. */
+struct ft_fault_effects {
+    uint64_t failed[FT_FAULT_OP_N]; /* Calls that failed because of ft_fault_disk_fail. */
+    uint64_t full;                  /* Calls that failed for want of space. */
+    uint64_t torn_writes;           /* Writes that a power cut or an error left half done. */
+    uint64_t cuts;                  /* Power cuts that found something that was not synced. */
+    uint64_t reordered;             /* Of those: a later sector was kept, an earlier one was not. */
+    uint64_t names_lost;            /* Changes of the directory that a power cut undid. */
+    uint64_t lost_writes;
+    uint64_t misdirected_writes;
+    uint64_t rotten_bytes;
+};
+void ft_fault_disk_effects(struct ft_disk *disk, struct ft_fault_effects *ret_effects);
+
+/* Syncs that seem to make durable what a failed one has left out: must stay 0. */
 uint64_t ft_fault_disk_breaches(struct ft_disk *disk);
 
 /* The content of a file, to be looked at and changed; NULL when there is none. */

@@ -48,6 +48,7 @@ bool sim_run(const struct sim_options *options, struct sim_result *ret_result)
     sim_agents_begin(sim);
     sim_faults_begin(sim);
     run_phases(sim);
+    sim_count_effects(sim);
     sim_agents_end(sim);
     sim_collector_end(sim);
     sim_net_end(sim);
@@ -177,24 +178,50 @@ static bool run_until(struct sim *sim, int64_t until_ns, bool (*done)(struct sim
     return true;
 }
 
+/* Faults come until the time is over; without any there is nothing to wait for. */
 static bool is_loaded(struct sim *sim)
 {
-    (void)sim;
-    return false;
-}
-
-static bool is_settled(struct sim *sim)
-{
-    if (!sim->collector.up || !sim_collector_is_drained(&sim->collector)) {
-        return false;
-    }
-    for (unsigned i = 0; i < sim->plan.n_agents; i++) {
-        if (!sim->agents[i].up || !sim_agent_is_drained(&sim->agents[i])) {
+    for (unsigned i = 0; i < SIM_FAULT_N; i++) {
+        if (sim->plan.fault[i]) {
             return false;
         }
     }
-    return sim_oracle_is_settled(sim);
+    for (unsigned i = 0; i < sim->plan.n_agents; i++) {
+        if (sim->agents[i].n_left > 0) {
+            return false;
+        }
+    }
+    return true;
 }
+
+/* What is not at rest; NULL: nothing. */
+static const char *unsettled(struct sim *sim)
+{
+    if (!sim->collector.up) {
+        return "the collector is down";
+    }
+    if (!sim_collector_is_drained(&sim->collector)) {
+        return "the collector is busy";
+    }
+    if (!sim_net_is_whole(sim)) {
+        return "messages are on their way, or a connection is broken";
+    }
+    for (unsigned i = 0; i < sim->plan.n_agents; i++) {
+        struct sim_agent *agent = &sim->agents[i];
+        if (!agent->up) {
+            return "an agent is down";
+        }
+        if (ft_exporter_stats(agent->exporter)->link_state != FT_LINK_ACTIVE) {
+            return "an agent is not connected";
+        }
+        if (!sim_agent_is_drained(agent)) {
+            return "an agent is not drained";
+        }
+    }
+    return sim_oracle_is_settled(sim) ? NULL : "events are missing";
+}
+
+static bool is_settled(struct sim *sim) { return unsettled(sim) == NULL; }
 
 static void run_phases(struct sim *sim)
 {
@@ -203,15 +230,16 @@ static void run_phases(struct sim *sim)
     sim_faults_end(sim);
     SIM_TRACE(sim, "calm");
     if (!run_until(sim, sim->now_ns + SETTLE_NS, is_settled)) {
-        sim_oracle_tell_unsettled(sim, "%d s after the last fault", (int)(SETTLE_NS / FT_NS_PER_S));
+        sim_oracle_tell_unsettled(sim, "%d s after the last fault, %s",
+                                  (int)(SETTLE_NS / FT_NS_PER_S), unsettled(sim));
         return;
     }
     for (unsigned i = 0; !sim->result->failed && i < sim->plan.n_agents; i++) {
         sim_agent_burst(&sim->agents[i], 1);
     }
     if (!run_until(sim, sim->now_ns + FRESH_NS, is_settled)) {
-        sim_oracle_tell_unsettled(sim, "a fresh event needs more than %d s",
-                                  (int)(FRESH_NS / FT_NS_PER_S));
+        sim_oracle_tell_unsettled(sim, "a fresh event needs more than %d s, %s",
+                                  (int)(FRESH_NS / FT_NS_PER_S), unsettled(sim));
         return;
     }
     if (!sim->result->failed) {

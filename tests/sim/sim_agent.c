@@ -9,6 +9,9 @@
 
 /* The export thread sees a new block after this. */
 #define WAKE_NS_MAX (2 * FT_NS_PER_MS)
+#define RESTART_NS  (2 * FT_NS_PER_S)
+/* No event type of the protocol. */
+#define POISON_TYPE 77
 /* Steps of the exporter at one moment. */
 #define SPIN_MAX 10000
 
@@ -24,6 +27,8 @@ static uint64_t host_next_seq(void *ctx);
 static void host_fill_status(void *ctx, struct ft_msg_status *status);
 static void host_on_acked(void *ctx, uint64_t first_seq, uint64_t last_seq, int64_t sealed_ns);
 static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason);
+static void host_on_gone_back(void *ctx, uint64_t durable_seq);
+static void host_on_gone(void *ctx, const struct ft_loss *loss);
 static void host_on_state(void *ctx, enum ft_link_state state, const char *text);
 
 static void must(ft_err err)
@@ -76,6 +81,8 @@ static ft_err open_log(struct sim_agent *agent)
                                      .on_drop = on_drop,
                                      .on_drop_ctx = agent,
                                      .readers_hold = true,
+                                     .keep_bytes = agent->plan->hold_bytes,
+                                     .keep_ns = 3600 * FT_NS_PER_S,
                                      .segment_bytes = 4096};
     if (agent->disk == NULL) {
         return ft_log_memory_create(&options, &agent->log);
@@ -106,6 +113,8 @@ static ft_err open_exporter(struct sim_agent *agent)
                                                    .on_rejected = host_on_rejected,
                                                    .on_state = host_on_state}};
     options.link.backoff_max_ns = agent->plan->backoff_max_ns;
+    options.host.on_gone_back = host_on_gone_back;
+    options.host.on_gone = host_on_gone;
     return ft_exporter_create(&options, &agent->exporter);
 }
 
@@ -148,8 +157,34 @@ static void boot(void *self)
     SIM_TRACE(sim, "agent %u starts, life %u, log %s", agent->index, agent->life,
               agent->disk != NULL ? "on disk" : "in memory");
     agent->sync_ns = sim->now_ns;
+    agent->poison = false;
+    agent->poison_seq = 0;
+    if (agent->next_event_ns < sim->now_ns) {
+        agent->next_event_ns = sim->now_ns;
+    }
     sim_wake(&agent->work, sim->now_ns);
     sim_wake(&agent->deliver, sim->now_ns);
+}
+
+void sim_agent_poison(struct sim_agent *agent) { agent->poison = true; }
+
+void sim_agent_die(struct sim_agent *agent, bool silently, enum ft_fault_cut cut)
+{
+    struct sim *sim = agent->sim;
+    SIM_TRACE(sim, "agent %u dies%s", agent->index, silently ? ", and its host with it" : "");
+    if (agent->disk != NULL) {
+        ft_fault_disk_stop_now(agent->disk);
+    }
+    sim_stream_drop(&agent->stream, silently);
+    free(agent->stream.taken);
+    agent->stream.taken = NULL;
+    stop(agent);
+    agent->instance->alive = false;
+    if (agent->disk != NULL) {
+        ft_fault_disk_restart(agent->disk, cut);
+    }
+    sim_wake(&agent->boot,
+             sim->now_ns + sim_between(&sim->time_random, 10 * FT_NS_PER_MS, RESTART_NS));
 }
 
 static void stop(struct sim_agent *agent)
@@ -262,13 +297,20 @@ static void take_event(struct sim_agent *agent)
 {
     struct ft_event event;
     make_event(agent, &event);
+    if (agent->poison) {
+        event.type = POISON_TYPE;
+    }
     ft_pipeline_take(agent->pipeline, &event);
 }
 
 static void on_event(void *ctx, const struct ft_event *event)
 {
     struct sim_agent *agent = ctx;
-    sim_oracle_numbered(agent->sim, agent->instance, event, agent->poison);
+    sim_oracle_numbered(agent->sim, agent->instance, event);
+    if (event->type == POISON_TYPE) {
+        agent->poison = false;
+        agent->poison_seq = event->seq;
+    }
 }
 
 static void on_drop(void *ctx, const struct ft_block_info *info, size_t size)
@@ -277,6 +319,17 @@ static void on_drop(void *ctx, const struct ft_block_info *info, size_t size)
     sim_count(agent->sim, SIM_FAULT_OVERRUN);
     sim_oracle_dropped(agent->sim, agent->instance, info);
     ft_pipeline_on_drop(agent->pipeline, info, size);
+}
+
+void sim_agent_appended(struct sim_agent *agent, const struct ft_block_info *info, ft_err err)
+{
+    if (agent->poison_seq >= info->first_seq &&
+        agent->poison_seq < info->first_seq + info->n_events) {
+        sim_oracle_poisoned(agent->sim, agent->instance, info);
+    }
+    if (err != FT_OK) {
+        sim_oracle_dropped(agent->sim, agent->instance, info);
+    }
 }
 
 static void on_block(void *ctx)
@@ -325,6 +378,27 @@ static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, c
     ft_pipeline_lost(agent->pipeline, FT_LOSS_REJECTED, first_seq, last_seq);
 }
 
+static void host_on_gone_back(void *ctx, uint64_t durable_seq)
+{
+    struct sim_agent *agent = ctx;
+    SIM_TRACE(agent->sim, "agent %u: the collector has lost what is behind %" PRIu64, agent->index,
+              durable_seq);
+    sim_oracle_gone_back(agent->sim, agent->instance, durable_seq);
+    ft_tally_gone_back(ft_pipeline_tally(agent->pipeline), durable_seq);
+}
+
+static void host_on_gone(void *ctx, const struct ft_loss *loss)
+{
+    struct sim_agent *agent = ctx;
+    SIM_TRACE(agent->sim, "agent %u: %" PRIu64 " to %" PRIu64 " are gone", agent->index,
+              loss->first_seq, loss->last_seq);
+    sim_oracle_gone(agent->sim, agent->instance, loss);
+    struct ft_loss told = *loss;
+    told.begin_ns = ft_clock_real_ns(&agent->sim->clock);
+    told.end_ns = told.begin_ns;
+    ft_tally_reject(ft_pipeline_tally(agent->pipeline), &told);
+}
+
 static void host_on_state(void *ctx, enum ft_link_state state, const char *text)
 {
     struct sim_agent *agent = ctx;
@@ -342,19 +416,19 @@ void sim_agent_check(struct sim_agent *agent)
     ft_pipeline_get_account(agent->pipeline, &account);
     const struct ft_exporter_stats *exporter = ft_exporter_stats(agent->exporter);
     uint64_t retained = account.kept - exporter->done_events;
-    if (account.observed != exporter->acked_events + retained + account.lost) {
+    if (account.observed != exporter->acked_events + retained + account.lost + account.merged) {
         sim_broken(sim,
                    "the account of agent %u: observed %" PRIu64 ", acknowledged %" PRIu64
                    ", retained %" PRIu64 ", lost %" PRIu64,
                    agent->index, account.observed, exporter->acked_events, retained, account.lost);
     }
     if (exporter->acked_events != instance->n_acked ||
-        account.lost != instance->n_dropped + instance->n_rejected) {
+        account.lost != instance->n_dropped + instance->n_rejected + instance->n_gone) {
         sim_broken(sim,
                    "agent %u counts %" PRIu64 " acknowledged and %" PRIu64
                    " lost; they are %" PRIu64 " and %" PRIu64,
                    agent->index, exporter->acked_events, account.lost, instance->n_acked,
-                   instance->n_dropped + instance->n_rejected);
+                   instance->n_dropped + instance->n_rejected + instance->n_gone);
     }
     struct ft_log_stats log;
     ft_log_stats(agent->log, &log);

@@ -36,15 +36,20 @@ struct sim_agent {
     struct ft_exporter *exporter;
     struct sim_stream stream;
     int64_t sync_ns;
-    bool poison; /* The event that is being taken breaks the rules. */
+    bool poison;         /* The next event breaks the rules. */
+    uint64_t poison_seq; /* The last one that did. */
 };
 
 void sim_agents_begin(struct sim *sim);
 void sim_agents_end(struct sim *sim);
 /* 'n' events at once. */
 void sim_agent_burst(struct sim_agent *agent, unsigned n);
+/* The next event breaks the rules. */
+void sim_agent_poison(struct sim_agent *agent);
 /* The process dies now.  'silently': the host with it, so that no peer hears of it. */
 void sim_agent_die(struct sim_agent *agent, bool silently, enum ft_fault_cut cut);
+/* Its pipeline gave a block to its log. */
+void sim_agent_appended(struct sim_agent *agent, const struct ft_block_info *info, ft_err err);
 void sim_agent_check(struct sim_agent *agent);
 /* All that was taken is sealed and acknowledged. */
 bool sim_agent_is_drained(struct sim_agent *agent);

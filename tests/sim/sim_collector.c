@@ -27,11 +27,22 @@ static void look_at_account(void *ctx, const struct ft_instance *instance);
 static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, const char *when);
 static void on_row(void *ctx, const struct sim_sink_row *row);
 
+static void trace_disk(void *ctx, enum ft_fault_op op, const char *name, uint64_t offset,
+                       size_t size, ft_err err)
+{
+    struct sim *sim = ctx;
+    sim_print_trace(sim, "  disk: %s %s %" PRIu64 " %zu %s", ft_fault_op_name(op), name, offset,
+                    size, err != FT_OK ? ft_err_text(err) : "");
+}
+
 void sim_collector_begin(struct sim *sim)
 {
     struct sim_collector *collector = &sim->collector;
     *collector = (struct sim_collector){.sim = sim};
     collector->disk = ft_fault_disk_create(ft_random_u64(&sim->plan_random.base));
+    if (sim_is_traced(sim)) {
+        ft_fault_disk_trace(collector->disk, trace_disk, sim);
+    }
     sim_add_node(sim, &collector->commit, "commit", commit, collector);
     sim_add_node(sim, &collector->sink, "sink", sink, collector);
     sim_add_node(sim, &collector->boot, "collector start", boot, collector);
@@ -64,8 +75,9 @@ void sim_collector_took(struct sim_collector *collector)
 
 bool sim_collector_is_drained(struct sim_collector *collector)
 {
+    /* With rows to be committed the sinker waits until that is due. */
     return collector->commit.due_ns == FT_TIME_NEVER && collector->sink_waits &&
-           ft_sinker_stats(collector->sinker)->committed_position == ft_log_durable(collector->log);
+           collector->sink_wait_ns == FT_TIME_NEVER;
 }
 
 bool sim_collector_sink_waits(struct sim_collector *collector, int64_t deadline_mono_ns)
@@ -107,6 +119,7 @@ static void boot(void *self)
     ft_err err = open_all(collector);
     if (err != FT_OK) {
         SIM_TRACE(sim, "the collector does not start: %s", ft_err_text(err));
+        sim_count(sim, SIM_FAULT_COLLECTOR_LIMP);
         close_all(collector);
         sim_wake(&collector->boot, sim->now_ns + RESTART_NS);
         after_step(collector);
@@ -114,7 +127,8 @@ static void boot(void *self)
     }
     collector->up = true;
     collector->life++;
-    SIM_TRACE(sim, "the collector starts, life %u", collector->life);
+    SIM_TRACE(sim, "the collector starts, life %u, the table has position %" PRIu64,
+              collector->life, ft_sinker_stats(collector->sinker)->committed_position);
     look_at_log(sim, collector->log, ft_sinker_stats(collector->sinker)->committed_position,
                 "after the start of the collector");
     sim_wake(&collector->sink, sim->now_ns);
@@ -185,19 +199,24 @@ static void close_all(struct sim_collector *collector)
     collector->dying = false;
 }
 
-/* The process is gone in the middle of whatever it did; its disk has stopped already, or does. */
-void sim_collector_die(struct sim_collector *collector, bool silently, enum ft_fault_cut cut)
+/* In the middle of whatever it did; its disk has stopped already, or does now. */
+void sim_collector_die(struct sim_collector *collector)
 {
     struct sim *sim = collector->sim;
-    SIM_TRACE(sim, "the collector dies%s", silently ? ", and its host with it" : "");
+    static const char *const cuts[] = {"killed", "power cut", "power cut, torn"};
+    SIM_TRACE(sim, "the collector dies: %s%s", cuts[collector->next_cut],
+              collector->next_silent ? ", silently" : "");
+    sim_count(sim, collector->next_cut == FT_FAULT_KILL ? SIM_FAULT_COLLECTOR_KILL
+                                                        : SIM_FAULT_COLLECTOR_CUT);
     ft_fault_disk_stop_now(collector->disk);
     if (collector->up) {
         collector->dying = true;
-        sim_net_collector_gone(sim, silently);
+        sim_net_collector_gone(sim, collector->next_silent);
         ft_err_ignore(ft_ingest_commit(collector->ingest, 0), "only to empty the queue");
     }
     close_all(collector);
-    ft_fault_disk_restart(collector->disk, cut);
+    ft_fault_disk_restart(collector->disk, collector->next_cut);
+    sim_count_effects(sim);
     sim_wake(&collector->boot,
              sim->now_ns + sim_between(&sim->time_random, 10 * FT_NS_PER_MS, RESTART_NS));
 }
@@ -225,7 +244,9 @@ static void sink(void *self)
     collector->sink_waits = false;
     for (unsigned i = 0; i < SINK_STEPS && !collector->sink_waits; i++) {
         struct ft_diag diag = {0};
-        if (ft_sinker_step(collector->sinker, FT_TIME_NEVER, &diag) != FT_OK) {
+        ft_err err = ft_sinker_step(collector->sinker, FT_TIME_NEVER, &diag);
+        if (err != FT_OK) {
+            SIM_TRACE(sim, "the sinker fails: %s %s", ft_err_text(err), diag.text);
             sim_wake(&collector->sink, sim->now_ns + PAUSE_NS);
             after_step(collector);
             return;
@@ -239,7 +260,7 @@ static void sink(void *self)
 static void after_step(struct sim_collector *collector)
 {
     if (ft_fault_disk_stopped(collector->disk)) {
-        sim_collector_die(collector, false, FT_FAULT_KILL);
+        sim_collector_die(collector);
     } else if (collector->up) {
         ft_instances_each(collector->instances, look_at_account, collector->sim);
     }
@@ -248,6 +269,11 @@ static void after_step(struct sim_collector *collector)
 /* Whatever happens, and at each moment: no account is off, and none looks so. */
 static void look_at_account(void *ctx, const struct ft_instance *instance)
 {
+    const struct sim_instance *known =
+        sim_oracle_find(ctx, &instance->key.agent_id, &instance->key.instance_id);
+    if (known != NULL && known->n_excused > 0) {
+        return; /* The agent does believe here what a silent fault has taken. */
+    }
     struct ft_discrepancy discrepancy;
     ft_discrepancy_of(instance, &discrepancy);
     if (ft_discrepancy_total(&discrepancy) > 0) {
@@ -269,18 +295,22 @@ static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, 
     }
     ft_log_reader_seek(reader, position);
     sim_oracle_look_begin(sim);
-    for (;;) {
+    ft_err err = FT_OK;
+    while (err == FT_OK || err == FT_E_CORRUPT) {
         struct ft_block block = {0};
-        ft_err err = ft_log_reader_next(reader, false, &block);
+        err = ft_log_reader_next(reader, false, &block);
         if (err == FT_OK) {
+            SIM_TRACE(sim, "log: position %" PRIu64 " has %" PRIu64 " to %" PRIu64, block.position,
+                      block.info.first_seq, block.info.first_seq + block.info.n_events - 1);
             sim_oracle_look_block(sim, &block.info);
             ft_block_release(&block);
-        } else if (err != FT_E_CORRUPT) {
-            break;
         }
     }
     ft_log_reader_close(reader);
-    sim_oracle_look_end(sim, when);
+    /* A disk that cannot be read to the end shows nothing. */
+    if (err == ft_err_from_errno(EAGAIN)) {
+        sim_oracle_look_end(sim, when);
+    }
 }
 
 static void on_row(void *ctx, const struct sim_sink_row *row)

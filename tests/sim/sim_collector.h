@@ -24,6 +24,8 @@ struct sim_collector {
     bool up;
     bool dying; /* What it says is not heard any more. */
     unsigned life;
+    enum ft_fault_cut next_cut; /* How it ends when its disk stops. */
+    bool next_silent;
     struct ft_uuid collector_id;
     struct ft_uuid log_id;
     struct ft_log *log;
@@ -37,7 +39,8 @@ struct sim_collector {
 
 void sim_collector_begin(struct sim *sim);
 void sim_collector_end(struct sim *sim);
-void sim_collector_die(struct sim_collector *collector, bool silently, enum ft_fault_cut cut);
+/* The process is gone now, as next_cut and next_silent say. */
+void sim_collector_die(struct sim_collector *collector);
 bool sim_collector_is_dying(const struct sim_collector *collector);
 void sim_collector_check(struct sim_collector *collector);
 /* A message was taken in: there is something to commit. */

@@ -7,15 +7,60 @@
 #ifndef FT_TESTS_SIM_FAULT_H
 #define FT_TESTS_SIM_FAULT_H 1
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "lib/fault_disk.h"
+#include "sim_base.h"
 
 /*
- * X(id, name, weight, per_20000): how often it is drawn among the kinds of a run (0: it comes about
- * by others, or from the plan), and how often it must have had an effect in 20,000 seeds.  Counted
- * is the effect, not the attempt.
+ * X(id, name, weight, least): how often it is tried among the kinds of a run (0: it comes about
+ * with others), and how often it must have had an effect in 20,000 seeds.  Counted is the effect,
+ * not the attempt.
  */
-#define SIM_FAULTS(X) X(OVERRUN, "log_overrun", 0, 0)
+#define SIM_FAULTS(X)                                                                              \
+    /* Agents. */                                                                                  \
+    X(BURST, "burst", 4, 10000)                                                                    \
+    X(OVERRUN, "agent log full", 0, 10000)                                                         \
+    X(AGENT_KILL, "agent killed", 3, 10000)                                                        \
+    X(AGENT_CUT, "agent power cut", 2, 10000)                                                      \
+    X(POISON, "poisoned block", 2, 10000)                                                          \
+    /* The collector. */                                                                           \
+    X(COLLECTOR_KILL, "collector killed", 5, 10000)                                                \
+    X(COLLECTOR_CUT, "collector power cut", 5, 10000)                                              \
+    X(COLLECTOR_LIMP, "collector restarts", 0, 10000)                                              \
+    /* The collector's disk. */                                                                    \
+    X(CUT_LOSES, "unsynced data lost", 0, 10000)                                                   \
+    X(CUT_REORDERS, "writes reordered", 0, 1000)                                                   \
+    X(CUT_NAMES, "names lost", 0, 10000)                                                           \
+    X(TORN_WRITE, "torn write", 0, 5000)                                                           \
+    X(READ_ERROR, "read error", 2, 5000)                                                           \
+    X(WRITE_ERROR, "write error", 2, 5000)                                                         \
+    X(SYNC_ERROR, "sync error", 3, 5000)                                                           \
+    X(DIR_SYNC_ERROR, "directory sync error", 2, 5000)                                             \
+    X(NAME_ERROR, "open, rename, remove error", 2, 5000)                                           \
+    X(DISK_FULL, "disk full", 2, 5000)                                                             \
+    X(BIT_FLIP, "bit flip", 2, 5000)                                                               \
+    X(LOST_WRITE, "lost write", 2, 1000)                                                           \
+    X(MISDIRECTED, "misdirected write", 2, 1000)                                                   \
+    /* The network. */                                                                             \
+    X(DELAY, "long delay", 3, 10000)                                                               \
+    X(OVERTAKEN, "old connection heard late", 0, 1000)                                             \
+    X(LINK_CUT, "link cut", 5, 10000)                                                              \
+    X(LOST_UP, "lost on the way up", 0, 5000)                                                      \
+    X(LOST_DOWN, "lost on the way down", 0, 5000)                                                  \
+    X(HALF_OPEN, "half-open", 3, 10000)                                                            \
+    X(STALL_UP, "collector reads no more", 2, 5000)                                                \
+    X(STALL_DOWN, "agent reads no more", 2, 5000)                                                  \
+    X(REFUSED, "connection refused", 2, 5000)                                                      \
+    X(UNANSWERED, "connection unanswered", 2, 5000)                                                \
+    X(AUTH, "token refused", 1, 5000)                                                              \
+    X(GO_AWAY, "go-away", 2, 5000)                                                                 \
+    X(SLOW_DOWN, "slow-down", 2, 5000)                                                             \
+    X(GARBAGE_UP, "bad message to collector", 1, 5000)                                             \
+    X(GARBAGE_DOWN, "bad message to agent", 1, 5000)                                               \
+    X(BAD_ACK, "ack of what was never sent", 2, 5000)                                              \
+    X(FENCED, "session fenced", 0, 1000)                                                           \
+    /* The clocks. */                                                                              \
+    X(CLOCK_BACK, "clock back a day", 2, 5000)                                                     \
+    X(CLOCK_FORWARD, "clock forward ten years", 1, 5000)
 
 enum sim_fault {
 #define SIM_FAULT_ENUM(id, name, weight, least) SIM_FAULT_##id,
@@ -32,14 +77,18 @@ struct sim_fault_kind {
 extern const struct sim_fault_kind sim_fault_kinds[SIM_FAULT_N];
 
 struct sim_faults {
-    struct sim_node *node_;
-    int unused;
+    struct sim *sim;
+    struct sim_node node;
+    int64_t disk_full_to_ns;         /* 0: the disk has room. */
+    int64_t errors_to_ns;            /* 0: the disk has no lasting error. */
+    struct ft_fault_effects effects; /* Of the collector's disk, as counted. */
 };
 
-struct sim;
 void sim_faults_begin(struct sim *sim);
 /* Everything works from now on. */
 void sim_faults_end(struct sim *sim);
 void sim_count(struct sim *sim, enum sim_fault fault);
+/* Counts what the collector's disk has done since the last call. */
+void sim_count_effects(struct sim *sim);
 
 #endif

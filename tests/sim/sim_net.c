@@ -9,12 +9,27 @@
 
 /* How long the collector's transport needs to see that it is to close a session. */
 #define CLOSE_NS (1 * FT_NS_PER_MS)
+/* When a dead peer is noticed: keepalive in src/rpc. */
+#define KEEPALIVE_NS (50 * FT_NS_PER_S)
+#define REFUSE_NS    (20 * FT_NS_PER_S)
+#define DELAY_NS     (20 * FT_NS_PER_S)
+#define STALL_NS     (90 * FT_NS_PER_S)
+#define PAUSE_MS     8000
+#define RETRY_MS     20000
+#define GARBAGE_SIZE 40
 
 static struct sim_message *put(struct sim_conn *conn, struct sim_pipe *pipe,
                                enum sim_message_kind kind, const void *data, size_t size);
+static struct sim_message *append(struct sim_conn *conn, struct sim_pipe *pipe,
+                                  enum sim_message_kind kind, size_t size, int64_t at_ns);
 static struct sim_message *take(struct sim_pipe *pipe);
 static void empty(struct sim_pipe *pipe);
 static void send_close(struct sim_conn *conn, ft_err err, const char *text);
+static void notice_later(struct sim_conn *conn, struct sim_pipe *pipe);
+static void lose_flying(struct sim_conn *conn, struct sim_pipe *pipe);
+static void cut_link(struct sim_conn *conn);
+static void half_open(struct sim_conn *conn);
+static void inject(struct sim_conn *conn, enum sim_fault fault);
 static void run_net(void *self);
 static void run_conn(struct sim_net *net, struct sim_conn *conn);
 static void arrive(struct sim_conn *conn, const struct sim_message *message);
@@ -191,7 +206,10 @@ void sim_stream_drop(struct sim_stream *stream, bool silently)
     stream->conn = NULL;
     conn->agent = NULL;
     empty(&conn->down);
-    if (!silently) {
+    if (silently) {
+        lose_flying(conn, &conn->up);
+        notice_later(conn, &conn->up);
+    } else {
         (void)put(conn, &conn->up, SIM_MESSAGE_CLOSE, NULL, 0);
     }
     free_if_unused(conn);
@@ -236,6 +254,9 @@ static void peer_close(void *peer, enum ft_ingest_close why, const char *text)
         return;
     }
     SIM_TRACE(sim, "collector ends connection %u: %s", conn->number, text);
+    if (why == FT_INGEST_CLOSE_SUPERSEDED) {
+        sim_count(sim, SIM_FAULT_FENCED);
+    }
     conn->ended = true;
     send_close(conn, err_of(why), "ended by the collector");
     sim_wake(&sim->net.node, sim->now_ns + CLOSE_NS);
@@ -298,7 +319,11 @@ void sim_net_collector_gone(struct sim *sim, bool silently)
             ft_ingest_session_close(session);
         }
         empty(&conn->up);
-        if (!silently && !conn->ended) {
+        if (silently && conn->agent != NULL) {
+            conn->is_half_open = true;
+            lose_flying(conn, &conn->down);
+            notice_later(conn, &conn->down);
+        } else if (!conn->ended) {
             send_close(conn, FT_E_UNREACHABLE, "the collector is gone");
         }
         conn->ended = true;
@@ -313,19 +338,27 @@ static struct sim_message *put(struct sim_conn *conn, struct sim_pipe *pipe,
     if (pipe->cut || (pipe == &conn->down && conn->agent == NULL)) {
         return NULL;
     }
+    int64_t at_ns = sim->now_ns + sim_between(&sim->net_random, sim->plan.net_delay_ns / 4,
+                                              sim->plan.net_delay_ns);
+    struct sim_message *message = append(conn, pipe, kind, size, at_ns);
+    if (data != NULL) {
+        memcpy(message->data, data, size);
+    }
+    return message;
+}
+
+static struct sim_message *append(struct sim_conn *conn, struct sim_pipe *pipe,
+                                  enum sim_message_kind kind, size_t size, int64_t at_ns)
+{
+    struct sim *sim = sim_of();
     struct sim_message *message = malloc(sizeof *message + size);
     if (message == NULL) {
         abort();
     }
-    int64_t at_ns = sim->now_ns + sim_between(&sim->net_random, sim->plan.net_delay_ns / 4,
-                                              sim->plan.net_delay_ns);
     if (at_ns < pipe->last_at_ns) {
         at_ns = pipe->last_at_ns;
     }
     *message = (struct sim_message){.at_ns = at_ns, .kind = kind, .size = size};
-    if (data != NULL) {
-        memcpy(message->data, data, size);
-    }
     pipe->last_at_ns = at_ns;
     pipe->bytes += size;
     pipe->n++;
@@ -369,6 +402,233 @@ static void send_close(struct sim_conn *conn, ft_err err, const char *text)
         message->err = err;
         message->text = text;
     }
+}
+
+/* An end that hears nothing any more finds that out. */
+static void notice_later(struct sim_conn *conn, struct sim_pipe *pipe)
+{
+    struct sim *sim = sim_of();
+    if (pipe == &conn->down && conn->agent == NULL) {
+        return;
+    }
+    struct sim_message *message =
+        append(conn, pipe, SIM_MESSAGE_CLOSE, 0, sim->now_ns + KEEPALIVE_NS);
+    message->err = FT_E_UNREACHABLE;
+    message->text = "keepalive";
+    pipe->cut = true;
+}
+
+/* What is on its way arrives up to some message, the rest never. */
+static void lose_flying(struct sim_conn *conn, struct sim_pipe *pipe)
+{
+    struct sim *sim = sim_of();
+    struct sim_message *flying = pipe->first;
+    uint64_t n_kept = sim_below(&sim->fault_random, pipe->n + 1);
+    bool lost = false;
+    *pipe = (struct sim_pipe){
+        .last_at_ns = pipe->last_at_ns, .stalled_to_ns = pipe->stalled_to_ns, .cut = pipe->cut};
+    while (flying != NULL) {
+        struct sim_message *message = flying;
+        flying = message->next;
+        if (n_kept > 0) {
+            n_kept--;
+            message->next = NULL;
+            pipe->n++;
+            pipe->bytes += message->size;
+            if (pipe->last != NULL) {
+                pipe->last->next = message;
+            } else {
+                pipe->first = message;
+            }
+            pipe->last = message;
+        } else {
+            lost = lost || message->kind == SIM_MESSAGE_DATA;
+            free(message);
+        }
+    }
+    if (lost) {
+        sim_count(sim, pipe == &conn->up ? SIM_FAULT_LOST_UP : SIM_FAULT_LOST_DOWN);
+    }
+}
+
+/* Both ends are told, each in its time. */
+static void cut_link(struct sim_conn *conn)
+{
+    lose_flying(conn, &conn->up);
+    lose_flying(conn, &conn->down);
+    (void)put(conn, &conn->up, SIM_MESSAGE_CLOSE, NULL, 0);
+    send_close(conn, FT_E_UNREACHABLE, "the link was cut");
+    conn->up.cut = true;
+    conn->down.cut = true;
+}
+
+/* One direction is dead, or both; nobody is told. */
+static void half_open(struct sim_conn *conn)
+{
+    struct sim *sim = sim_of();
+    uint64_t which = 1 + sim_below(&sim->fault_random, 3);
+    conn->is_half_open = true;
+    if ((which & 1) != 0) {
+        lose_flying(conn, &conn->up);
+    }
+    if ((which & 2) != 0) {
+        lose_flying(conn, &conn->down);
+    }
+    notice_later(conn, &conn->up);
+    notice_later(conn, &conn->down);
+    conn->up.cut = (which & 1) != 0;
+    conn->down.cut = (which & 2) != 0;
+}
+
+static void inject_response(struct sim_conn *conn, const struct ft_response *response)
+{
+    struct ft_buf buf;
+    ft_buf_init(&buf, 0);
+    if (ft_response_encode(response, &buf) != FT_OK) {
+        abort();
+    }
+    (void)put(conn, &conn->down, SIM_MESSAGE_DATA, buf.data, buf.size);
+    ft_buf_deinit(&buf);
+}
+
+static void inject(struct sim_conn *conn, enum sim_fault fault)
+{
+    struct sim *sim = sim_of();
+    struct ft_random_seeded *random = &sim->fault_random;
+    uint8_t garbage[GARBAGE_SIZE];
+    random->base.fill(&random->base, garbage, sizeof garbage);
+    struct ft_response response = {.kind = FT_RESPONSE_OTHER};
+    switch (fault) {
+    case SIM_FAULT_GO_AWAY:
+        response.kind = FT_RESPONSE_GO_AWAY;
+        response.go_away.retry_after_ms = (uint32_t)sim_below(random, RETRY_MS);
+        inject_response(conn, &response);
+        break;
+    case SIM_FAULT_SLOW_DOWN:
+        response.kind = FT_RESPONSE_SLOW_DOWN;
+        response.slow_down.pause_ms = (uint32_t)sim_below(random, PAUSE_MS);
+        response.slow_down.window_bytes = sim_below(random, 2000);
+        inject_response(conn, &response);
+        break;
+    case SIM_FAULT_BAD_ACK:
+        response.kind = FT_RESPONSE_ACK;
+        /* Also when it arrives late. */
+        response.ack.durable_seq = conn->instance->n + 1000000;
+        if (sim_one_in(random, 3)) {
+            /* An old one, once more. */
+            response.ack.durable_seq = sim_below(random, conn->instance->told_seq + 1);
+        }
+        inject_response(conn, &response);
+        break;
+    case SIM_FAULT_GARBAGE_DOWN:
+        garbage[0] = 0xff;
+        (void)put(conn, &conn->down, SIM_MESSAGE_DATA, garbage, sizeof garbage);
+        break;
+    default:
+        garbage[0] = 0xff;
+        (void)put(conn, &conn->up, SIM_MESSAGE_DATA, garbage, sizeof garbage);
+        break;
+    }
+}
+
+/* A connection that both ends have; NULL: none. */
+static struct sim_conn *choose(struct sim *sim)
+{
+    struct sim_conn *chosen = NULL;
+    uint64_t n = 0;
+    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+        struct sim_conn *conn = &sim->net.conns[i];
+        if (conn->used && conn->agent != NULL && conn->session != NULL && !conn->ended &&
+            !conn->up.cut && !conn->down.cut && !conn->is_half_open &&
+            sim_below(&sim->fault_random, ++n) == 0) {
+            chosen = conn;
+        }
+    }
+    return chosen;
+}
+
+static int64_t random_ns(struct sim *sim, int64_t ns_max)
+{
+    return sim_between(&sim->fault_random, 0, ns_max);
+}
+
+void sim_net_disturb(struct sim *sim, enum sim_fault fault)
+{
+    if (fault == SIM_FAULT_REFUSED || fault == SIM_FAULT_UNANSWERED || fault == SIM_FAULT_AUTH) {
+        sim->net.refuse = fault;
+        sim->net.refuse_to_ns = sim->now_ns + random_ns(sim, REFUSE_NS);
+        return; /* Counted when it meets somebody. */
+    }
+    struct sim_conn *conn = choose(sim);
+    if (conn == NULL) {
+        return;
+    }
+    SIM_TRACE(sim, "on connection %u of agent %u", conn->number, conn->agent_index);
+    switch (fault) {
+    case SIM_FAULT_DELAY: {
+        struct sim_pipe *pipe = sim_one_in(&sim->fault_random, 2) ? &conn->up : &conn->down;
+        int64_t from_ns = pipe->last_at_ns > sim->now_ns ? pipe->last_at_ns : sim->now_ns;
+        pipe->last_at_ns = from_ns + random_ns(sim, DELAY_NS);
+        break;
+    }
+    case SIM_FAULT_LINK_CUT:
+        cut_link(conn);
+        break;
+    case SIM_FAULT_HALF_OPEN:
+        half_open(conn);
+        break;
+    case SIM_FAULT_STALL_UP:
+        conn->up.stalled_to_ns = sim->now_ns + random_ns(sim, STALL_NS);
+        break;
+    case SIM_FAULT_STALL_DOWN:
+        conn->down.stalled_to_ns = sim->now_ns + random_ns(sim, STALL_NS);
+        break;
+    default:
+        inject(conn, fault);
+        break;
+    }
+    sim_count(sim, fault);
+}
+
+/* What is on its way comes now; only what an end finds out by itself takes its time. */
+static void hurry(struct sim_pipe *pipe, int64_t now_ns)
+{
+    pipe->stalled_to_ns = 0;
+    for (struct sim_message *message = pipe->first; message != NULL; message = message->next) {
+        if (message->kind != SIM_MESSAGE_CLOSE && message->at_ns > now_ns) {
+            message->at_ns = now_ns;
+        }
+    }
+    if (pipe->last == NULL || pipe->last->kind != SIM_MESSAGE_CLOSE) {
+        pipe->last_at_ns = now_ns;
+    }
+}
+
+void sim_net_calm(struct sim *sim)
+{
+    sim->net.refuse_to_ns = 0;
+    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+        struct sim_conn *conn = &sim->net.conns[i];
+        hurry(&conn->up, sim->now_ns);
+        hurry(&conn->down, sim->now_ns);
+        if (conn->used && conn->agent != NULL) {
+            sim_wake(&conn->agent->deliver, sim->now_ns);
+        }
+    }
+    sim_wake(&sim->net.node, sim->now_ns);
+}
+
+bool sim_net_is_whole(const struct sim *sim)
+{
+    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+        const struct sim_conn *conn = &sim->net.conns[i];
+        if (conn->used && conn->agent != NULL &&
+            (conn->ended || conn->up.cut || conn->down.cut || conn->is_half_open ||
+             conn->up.n > 0 || conn->down.n > 0)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void run_net(void *self)
@@ -416,6 +676,8 @@ static void run_conn(struct sim_net *net, struct sim_conn *conn)
     }
     if (conn->used && conn->ended) {
         end_session(conn);
+    }
+    if (conn->used) {
         free_if_unused(conn);
     }
 }
@@ -425,6 +687,17 @@ static void accept_conn(struct sim_conn *conn)
     struct sim *sim = sim_of();
     struct sim_collector *collector = &sim->collector;
     conn->answered = true;
+    if (sim->now_ns < sim->net.refuse_to_ns) {
+        sim_count(sim, sim->net.refuse);
+        conn->ended = true;
+        if (sim->net.refuse == SIM_FAULT_UNANSWERED) {
+            notice_later(conn, &conn->down);
+        } else {
+            send_close(conn, sim->net.refuse == SIM_FAULT_AUTH ? FT_E_AUTH : FT_E_UNREACHABLE,
+                       "refused");
+        }
+        return;
+    }
     if (!collector->up) {
         conn->ended = true;
         send_close(conn, FT_E_UNREACHABLE, "connection refused");
@@ -438,6 +711,20 @@ static void accept_conn(struct sim_conn *conn)
     (void)put(conn, &conn->down, SIM_MESSAGE_OPENED, NULL, 0);
 }
 
+/* Something comes from a connection whose agent has a newer one already. */
+static void count_overtaken(const struct sim_conn *conn)
+{
+    struct sim *sim = sim_of();
+    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+        const struct sim_conn *other = &sim->net.conns[i];
+        if (other->used && other->instance == conn->instance && other->number > conn->number &&
+            other->session != NULL) {
+            sim_count(sim, SIM_FAULT_OVERTAKEN);
+            return;
+        }
+    }
+}
+
 static void arrive(struct sim_conn *conn, const struct sim_message *message)
 {
     struct sim *sim = sim_of();
@@ -447,6 +734,7 @@ static void arrive(struct sim_conn *conn, const struct sim_message *message)
         break;
     case SIM_MESSAGE_DATA:
         if (conn->session != NULL && !conn->ended) {
+            count_overtaken(conn);
             conn->paused = !ft_ingest_session_message(conn->session, message->data, message->size);
             sim_collector_took(&sim->collector);
         }
@@ -460,12 +748,9 @@ static void arrive(struct sim_conn *conn, const struct sim_message *message)
 
 static void free_if_unused(struct sim_conn *conn)
 {
+    /* One that the collector has not answered yet waits for what is on its way. */
     if (conn->agent == NULL && conn->session == NULL && conn->n_refs == 0 &&
-        (conn->ended || !conn->answered)) {
-        /* A connection that nobody answered waits for what is on its way. */
-        if (!conn->answered && conn->up.first != NULL) {
-            return;
-        }
+        (conn->ended || conn->up.first == NULL)) {
         empty(&conn->up);
         empty(&conn->down);
         conn->used = false;

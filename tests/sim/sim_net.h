@@ -13,8 +13,9 @@
 #include "base/stream.h"
 #include "collector/ingest.h"
 #include "sim_base.h"
+#include "sim_fault.h"
 
-#define SIM_CONNS_MAX 64
+#define SIM_CONNS_MAX 512
 /* Messages that wait for an agent, as in rpc/session.c. */
 #define SIM_DOWN_MESSAGES_MAX 256
 
@@ -53,6 +54,7 @@ struct sim_conn {
     bool answered;                     /* The collector has taken or refused it. */
     bool ended;                        /* The collector wants it closed. */
     bool paused;
+    bool is_half_open;
     unsigned n_refs;
     struct sim_pipe up;
     struct sim_pipe down;
@@ -63,9 +65,9 @@ struct sim_net {
     struct sim_node node;
     unsigned n_ever;
     struct sim_conn conns[SIM_CONNS_MAX];
-    /* How the next connections end. */
-    unsigned n_refuse;
-    ft_err refuse_err; /* FT_OK: no answer at all. */
+    /* What happens to new connections until 'refuse_to_ns'. */
+    int64_t refuse_to_ns;
+    enum sim_fault refuse;
 };
 
 /* The agent's end, embedded in it. */
@@ -91,6 +93,12 @@ void sim_stream_init(struct sim_stream *stream, struct sim_agent *agent);
 int64_t sim_stream_next_ns(const struct sim_stream *stream);
 /* The process is gone; with 'silently' the other end hears nothing of it. */
 void sim_stream_drop(struct sim_stream *stream, bool silently);
+/* One of the network's faults, on a connection that there is. */
+void sim_net_disturb(struct sim *sim, enum sim_fault fault);
+/* The network works from now on; what is half open is found out by its ends. */
+void sim_net_calm(struct sim *sim);
+/* All connections work, and nothing is on its way. */
+bool sim_net_is_whole(const struct sim *sim);
 /* The collector's process is gone.  Its sessions are closed here. */
 void sim_net_collector_gone(struct sim *sim, bool silently);
 

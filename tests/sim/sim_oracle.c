@@ -9,6 +9,9 @@
 #include "base/hash.h"
 #include "sim.h"
 
+/* What a LOSS tells or will tell. */
+#define LOST ((unsigned)(SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_GONE))
+
 static void set_flag(struct sim_seq *seq, unsigned flag, uint64_t *count)
 {
     *count += (seq->flags & flag) == 0 ? 1 : 0;
@@ -110,7 +113,7 @@ struct sim_instance *sim_oracle_find(struct sim *sim, const struct ft_uuid *agen
 }
 
 void sim_oracle_numbered(struct sim *sim, struct sim_instance *instance,
-                         const struct ft_event *event, bool poison)
+                         const struct ft_event *event)
 {
     if (event->seq != instance->n + 1) {
         sim_broken(sim, "agent %u numbered %" PRIu64 " behind %" PRIu64, instance->agent,
@@ -125,12 +128,21 @@ void sim_oracle_numbered(struct sim *sim, struct sim_instance *instance,
         }
     }
     instance->n = event->seq;
-    instance->seqs[event->seq] =
-        (struct sim_seq){.hash = sim_event_hash(event), .flags = poison ? SIM_SEQ_POISON : 0};
+    instance->seqs[event->seq] = (struct sim_seq){.hash = sim_event_hash(event)};
     if ((event->fields & FT_FIELD_LOSS) != 0) {
         instance->seqs[event->seq].loss_count = event->loss.count;
     }
     sim->result->events++;
+}
+
+void sim_oracle_poisoned(struct sim *sim, struct sim_instance *instance,
+                         const struct ft_block_info *info)
+{
+    SIM_TRACE(sim, "agent %u: %" PRIu64 " to %" PRIu64 " are poisoned", instance->agent,
+              info->first_seq, info->first_seq + info->n_events - 1);
+    for (uint64_t seq = info->first_seq; seq < info->first_seq + info->n_events; seq++) {
+        instance->seqs[seq].flags |= SIM_SEQ_POISON;
+    }
 }
 
 static bool is_known(struct sim *sim, const struct sim_instance *instance, uint64_t first_seq,
@@ -154,8 +166,7 @@ void sim_oracle_dropped(struct sim *sim, struct sim_instance *instance,
         return;
     }
     for (uint64_t seq = info->first_seq; seq <= last_seq; seq++) {
-        if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | SIM_SEQ_DROPPED | SIM_SEQ_REJECTED)) !=
-            0) {
+        if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | LOST)) != 0) {
             sim_broken(sim, "agent %u drops %" PRIu64 ", which was done with (flags %u)",
                        instance->agent, seq, instance->seqs[seq].flags);
         }
@@ -174,6 +185,9 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
                    instance->agent, last_seq, instance->told_seq);
     }
     for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
+        if ((instance->seqs[seq].flags & SIM_SEQ_REJECTED) != 0) {
+            continue; /* The ack that rejects it covers it too. */
+        }
         if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | SIM_SEQ_DROPPED)) != 0) {
             sim_broken(sim, "agent %u takes %" PRIu64 " for acknowledged twice, or dropped it",
                        instance->agent, seq);
@@ -190,12 +204,46 @@ void sim_oracle_rejected(struct sim *sim, struct sim_instance *instance, uint64_
     }
     for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
         struct sim_seq *at = &instance->seqs[seq];
-        /* An ack covers what it rejects: it comes first. */
+        if ((at->flags & (SIM_SEQ_ACKED | LOST)) != 0) {
+            sim_broken(sim,
+                       "agent %u takes %" PRIu64 " for rejected, which was done with (flags %u)",
+                       instance->agent, seq, at->flags);
+        }
+        set_flag(at, SIM_SEQ_REJECTED, &instance->n_rejected);
+    }
+}
+
+void sim_oracle_gone_back(struct sim *sim, struct sim_instance *instance, uint64_t from_seq)
+{
+    if (instance->n_excused == 0) {
+        sim_broken(sim, "agent %u is sent back to %" PRIu64 " although nothing was lost",
+                   instance->agent, from_seq);
+    }
+    for (uint64_t seq = from_seq + 1; seq <= instance->n; seq++) {
+        if ((instance->seqs[seq].flags & SIM_SEQ_ACKED) != 0) {
+            instance->seqs[seq].flags &= ~(unsigned)SIM_SEQ_ACKED;
+            instance->n_acked--;
+        }
+    }
+    instance->told_seq = from_seq < instance->told_seq ? from_seq : instance->told_seq;
+}
+
+void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struct ft_loss *loss)
+{
+    if (!is_known(sim, instance, loss->first_seq, loss->last_seq, "a loss at the collector")) {
+        return;
+    }
+    for (uint64_t seq = loss->first_seq; seq <= loss->last_seq; seq++) {
+        struct sim_seq *at = &instance->seqs[seq];
+        if ((at->flags & LOST) != 0 || (at->flags & SIM_SEQ_EXCUSED) == 0) {
+            sim_broken(sim, "agent %u takes %" PRIu64 " for gone, which is not (flags %u)",
+                       instance->agent, seq, at->flags);
+        }
         if ((at->flags & SIM_SEQ_ACKED) != 0) {
             at->flags &= ~(unsigned)SIM_SEQ_ACKED;
             instance->n_acked--;
         }
-        set_flag(at, SIM_SEQ_REJECTED, &instance->n_rejected);
+        set_flag(&instance->seqs[seq], SIM_SEQ_GONE, &instance->n_gone);
     }
 }
 
@@ -253,15 +301,20 @@ void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
     set_flag(at, SIM_SEQ_STORED, &instance->n_stored);
 }
 
-void sim_oracle_look_begin(struct sim *sim) { sim->oracle.look++; }
-
-void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info)
+static struct sim_instance *instance_of(struct sim *sim, const struct ft_block_info *info)
 {
     struct ft_uuid agent_id;
     struct ft_uuid instance_id;
     memcpy(agent_id.bytes, info->agent_id, sizeof agent_id.bytes);
     memcpy(instance_id.bytes, info->instance_id, sizeof instance_id.bytes);
-    struct sim_instance *instance = sim_oracle_find(sim, &agent_id, &instance_id);
+    return sim_oracle_find(sim, &agent_id, &instance_id);
+}
+
+void sim_oracle_look_begin(struct sim *sim) { sim->oracle.look++; }
+
+void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info)
+{
+    struct sim_instance *instance = instance_of(sim, info);
     uint64_t last_seq = info->first_seq + info->n_events - 1;
     if (instance == NULL || !is_known(sim, instance, info->first_seq, last_seq, "a stored block")) {
         sim_broken(sim, "the collector's log has a block that nobody made");
@@ -282,8 +335,8 @@ void sim_oracle_look_end(struct sim *sim, const char *when)
         const struct sim_instance *instance = &sim->oracle.instances[i];
         for (uint64_t seq = 1; seq <= instance->told_seq; seq++) {
             const struct sim_seq *at = &instance->seqs[seq];
-            bool may_miss = (at->flags & (SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_EXCUSED |
-                                          SIM_SEQ_STORED | SIM_SEQ_POISON)) != 0;
+            bool may_miss =
+                (at->flags & (LOST | SIM_SEQ_EXCUSED | SIM_SEQ_STORED | SIM_SEQ_POISON)) != 0;
             if (!may_miss && at->seen != sim->oracle.look) {
                 sim_broken(sim,
                            "%s: event %" PRIu64 " of agent %u was acknowledged (up to %" PRIu64
@@ -295,14 +348,17 @@ void sim_oracle_look_end(struct sim *sim, const char *when)
     }
 }
 
+bool sim_oracle_is_excused(struct sim *sim, const struct ft_block_info *info)
+{
+    const struct sim_instance *instance = instance_of(sim, info);
+    return instance != NULL && info->first_seq <= instance->n &&
+           (instance->seqs[info->first_seq].flags & SIM_SEQ_EXCUSED) != 0;
+}
+
 void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info)
 {
-    struct ft_uuid agent_id;
-    struct ft_uuid instance_id;
-    memcpy(agent_id.bytes, info->agent_id, sizeof agent_id.bytes);
-    memcpy(instance_id.bytes, info->instance_id, sizeof instance_id.bytes);
-    struct sim_instance *instance = sim_oracle_find(sim, &agent_id, &instance_id);
-    if (instance == NULL) {
+    struct sim_instance *instance = instance_of(sim, info);
+    if (instance == NULL || sim_oracle_is_excused(sim, info)) {
         return;
     }
     SIM_TRACE(sim, "excused: %" PRIu64 " to %" PRIu64 " of agent %u", info->first_seq,
@@ -318,19 +374,24 @@ void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info)
 static uint64_t first_unsettled(const struct sim_instance *instance)
 {
     for (uint64_t seq = 1; seq <= instance->n; seq++) {
-        if ((instance->seqs[seq].flags &
-             (SIM_SEQ_STORED | SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_EXCUSED)) == 0) {
+        if ((instance->seqs[seq].flags & (LOST | SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
             return seq;
         }
     }
     return 0;
 }
 
+/* What silent faults took is in no LOSS, and may have been one. */
+static bool losses_are_told(const struct sim_instance *instance)
+{
+    return instance->n_excused > 0 || instance->stored_losses == instance->n - instance->n_stored;
+}
+
 bool sim_oracle_is_settled(struct sim *sim)
 {
     for (size_t i = 0; i < sim->oracle.n_instances; i++) {
         const struct sim_instance *instance = &sim->oracle.instances[i];
-        if (instance->alive && first_unsettled(instance) != 0) {
+        if (instance->alive && (first_unsettled(instance) != 0 || !losses_are_told(instance))) {
             return false;
         }
     }
@@ -355,30 +416,30 @@ void sim_oracle_tell_unsettled(struct sim *sim, const char *format, ...)
             return;
         }
     }
+    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
+        const struct sim_instance *instance = &sim->oracle.instances[i];
+        if (instance->alive && !losses_are_told(instance)) {
+            sim_broken(sim,
+                       "%s: of agent %u %" PRIu64 " events are missing; the LOSS events add up to "
+                       "%" PRIu64,
+                       words, instance->agent, instance->n - instance->n_stored,
+                       instance->stored_losses);
+            return;
+        }
+    }
     sim_broken(sim, "%s: something is still under way", words);
 }
 
 static void end_living(struct sim *sim, const struct sim_instance *instance)
 {
-    uint64_t missing = 0;
     for (uint64_t seq = 1; seq <= instance->n; seq++) {
         unsigned flags = instance->seqs[seq].flags;
         bool stored = (flags & SIM_SEQ_STORED) != 0;
-        bool lost = (flags & (SIM_SEQ_DROPPED | SIM_SEQ_REJECTED)) != 0;
-        missing += stored ? 0 : 1;
+        bool lost = (flags & LOST) != 0;
         if (stored && lost) {
             sim_broken(sim, "event %" PRIu64 " of agent %u is stored and was reported lost", seq,
                        instance->agent);
         }
-        if (!stored && !lost && (flags & SIM_SEQ_EXCUSED) == 0) {
-            sim_broken(sim, "event %" PRIu64 " of agent %u is neither stored nor lost", seq,
-                       instance->agent);
-        }
-    }
-    if (instance->n_excused == 0 && instance->stored_losses != missing) {
-        sim_broken(sim,
-                   "of agent %u %" PRIu64 " events are missing; the LOSS events add up to %" PRIu64,
-                   instance->agent, missing, instance->stored_losses);
     }
 }
 

@@ -27,7 +27,7 @@
 #include "sim_base.h"
 #include "store/log.h"
 
-#define SIM_INSTANCES_MAX 256
+#define SIM_INSTANCES_MAX 1024
 
 enum sim_seq_flag {
     SIM_SEQ_ACKED = 1,    /* The agent believes that the collector has it. */
@@ -35,7 +35,8 @@ enum sim_seq_flag {
     SIM_SEQ_REJECTED = 4, /* The agent was told that the collector does not take it. */
     SIM_SEQ_STORED = 8,   /* In the table. */
     SIM_SEQ_EXCUSED = 16, /* A silent fault of a disk has hit its block. */
-    SIM_SEQ_POISON = 32   /* It breaks the rules: its block must be rejected. */
+    SIM_SEQ_POISON = 32,  /* Its block breaks the rules. */
+    SIM_SEQ_GONE = 64     /* The agent was told that the collector has lost it, and has freed it. */
 };
 
 struct sim_seq {
@@ -55,6 +56,7 @@ struct sim_instance {
     uint64_t n_acked;
     uint64_t n_dropped;
     uint64_t n_rejected;
+    uint64_t n_gone;
     uint64_t n_excused;
     uint64_t told_seq;    /* The most that the collector has told. */
     uint64_t stored_last; /* The last seq in the table. */
@@ -80,13 +82,19 @@ struct sim_instance *sim_oracle_find(struct sim *sim, const struct ft_uuid *agen
 
 /* The agent. */
 void sim_oracle_numbered(struct sim *sim, struct sim_instance *instance,
-                         const struct ft_event *event, bool poison);
+                         const struct ft_event *event);
+/* A block that breaks the rules: the collector must reject it. */
+void sim_oracle_poisoned(struct sim *sim, struct sim_instance *instance,
+                         const struct ft_block_info *info);
 void sim_oracle_dropped(struct sim *sim, struct sim_instance *instance,
                         const struct ft_block_info *info);
 void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
                       uint64_t last_seq);
 void sim_oracle_rejected(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
                          uint64_t last_seq);
+/* The collector has nothing behind 'from_seq' any more, although it was acknowledged. */
+void sim_oracle_gone_back(struct sim *sim, struct sim_instance *instance, uint64_t from_seq);
+void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struct ft_loss *loss);
 
 /* The collector. */
 void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq);
@@ -102,6 +110,8 @@ void sim_oracle_look_end(struct sim *sim, const char *when);
 
 /* A block that a silent fault has hit. */
 void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info);
+
+bool sim_oracle_is_excused(struct sim *sim, const struct ft_block_info *info);
 
 /* Nothing is under way any more: where is everything? */
 bool sim_oracle_is_settled(struct sim *sim);

@@ -17,6 +17,7 @@ static void plan_agent(struct sim *sim, struct sim_agent_plan *agent)
     *agent = (struct sim_agent_plan){
         .on_disk = SIM_AGENT_DISK && sim_one_in(random, 2),
         .log_bytes_max = PICK(random, 16 << 10, 48 << 10, 256 << 10),
+        .hold_bytes = PICK(random, 0, 4 << 10, 16 << 10),
         .window_bytes = PICK(random, 600, 4 << 10, 32 << 10),
         .block_events_max = PICK(random, 1, 4, 16, 64),
         .flush_interval_ns = (int64_t)PICK(random, 20, 200, 1000) * FT_NS_PER_MS,
@@ -47,6 +48,11 @@ void sim_plan_make(struct sim *sim)
         .load_ns = (int64_t)PICK(random, 10, 30, 60) * FT_NS_PER_S,
         .fault_gap_ns = (int64_t)PICK(random, 300, 1500, 5000) * FT_NS_PER_MS,
     };
+    /* A third of the runs has few kinds, a third has many, the rest something between. */
+    uint64_t one_in = PICK(random, 2, 6, 20);
+    for (unsigned i = 0; i < SIM_FAULT_N; i++) {
+        plan->fault[i] = sim_fault_kinds[i].weight > 0 && sim_one_in(random, one_in);
+    }
     for (unsigned i = 0; i < plan->n_agents; i++) {
         plan_agent(sim, &plan->agents[i]);
     }

@@ -20,6 +20,7 @@
 struct sim_agent_plan {
     bool on_disk;
     uint64_t log_bytes_max;
+    uint64_t hold_bytes; /* Of what is acknowledged. */
     uint64_t window_bytes;
     uint64_t block_events_max;
     int64_t flush_interval_ns;

@@ -8,7 +8,7 @@
 #include "sim_oracle.h"
 
 #define TABLE      "table"
-#define MARKS_MAX  512
+#define MARKS_MAX  1024
 #define TABLE_SIZE ((size_t)64 << 20)
 
 /* What precedes the rows of a transaction. */
