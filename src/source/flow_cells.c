@@ -3,6 +3,8 @@
 
 #include "source/flow_table_impl.h"
 
+static void move_flow_down(struct ft_flow_table *table, uint32_t number, uint32_t limit);
+static void free_all_from(struct ft_flow_table *table, uint32_t limit);
 static uint32_t move_down(struct ft_flow_table *table, uint32_t number);
 static void give_back(struct ft_flow_table *table, size_t n_segments);
 static bool attach_flow(struct ft_flow_table *table, uint32_t number, size_t *n_extras);
@@ -100,7 +102,8 @@ ft_err ft_flow_cells_attach(struct ft_flow_table *table)
     return n_extras == n_chained ? FT_OK : FT_E_CORRUPT;
 }
 
-void ft_flow_cells_compact(struct ft_flow_table *table, size_t n_segments)
+void ft_flow_cells_compact(struct ft_flow_table *table, size_t n_segments,
+                           ft_flow_table_commit_fn *commit, void *ctx)
 {
     uint32_t n_cells = (uint32_t)(table->n_segments * SEGMENT_CELLS);
     uint32_t limit = (uint32_t)(n_segments * SEGMENT_CELLS);
@@ -112,31 +115,59 @@ void ft_flow_cells_compact(struct ft_flow_table *table, size_t n_segments)
         }
     }
     for (uint32_t i = 1; i < n_cells; i++) {
-        if (cell_at(table, i)->link >> LINK_BITS != CELL_FLOW) {
-            continue;
-        }
-        struct ft_flow *flow = &cell_at(table, i)->flow;
-        if (i >= limit) {
-            uint32_t at = ft_flow_index_find(table, flow);
-            table->slots[at].cell = move_down(table, i);
-            flow = &cell_at(table, table->slots[at].cell)->flow;
-        }
-        for (uint32_t *link = &flow->link; (*link & LINK_MASK) != NO_CELL;) {
-            uint32_t number = *link & LINK_MASK;
-            if (number >= limit) {
-                number = move_down(table, number);
-                *link = (*link & ~LINK_MASK) | number;
+        if (cell_at(table, i)->link >> LINK_BITS == CELL_FLOW) {
+            move_flow_down(table, i, limit);
+            if (ft_memory_wants_commit(table->saving)) {
+                commit(ctx);
             }
-            link = &cell_at(table, number)->link;
         }
     }
-    give_back(table, n_segments);
+    if (table->saving != NULL) {
+        /* What is given back could not be brought back by undoing. */
+        table->saving->wants_commit = true;
+        commit(ctx);
+    }
+    if (table->saving == NULL || table->saving->undo_used == 0) {
+        give_back(table, n_segments);
+    } else {
+        free_all_from(table, limit);
+    }
+}
+
+/* The flow of cell 'number', and all that is chained to it, goes below 'limit'. */
+static void move_flow_down(struct ft_flow_table *table, uint32_t number, uint32_t limit)
+{
+    struct ft_flow *flow = &cell_at(table, number)->flow;
+    if (number >= limit) {
+        uint32_t at = ft_flow_index_find(table, flow);
+        table->slots[at].cell = move_down(table, number);
+        flow = &cell_at(table, table->slots[at].cell)->flow;
+    }
+    /* A cell's link is the first thing in it, whatever it is. */
+    for (uint32_t *link = &flow->link; (*link & LINK_MASK) != NO_CELL;) {
+        uint32_t next = *link & LINK_MASK;
+        if (next >= limit) {
+            next = move_down(table, next);
+            ft_memory_save(table->saving, link, sizeof *link);
+            *link = (*link & ~LINK_MASK) | next;
+        }
+        link = &cell_at(table, next)->link;
+    }
+}
+
+/* Nothing is given back: the free cells behind 'limit' are free again. */
+static void free_all_from(struct ft_flow_table *table, uint32_t limit)
+{
+    for (uint32_t i = (uint32_t)(table->n_segments * SEGMENT_CELLS); i-- > limit;) {
+        cell_free(table, i);
+    }
 }
 
 /* Moves the cell into a free one below; returns its new number. */
 static uint32_t move_down(struct ft_flow_table *table, uint32_t number)
 {
     uint32_t to = cell_take(table, 1);
+    ft_memory_save(table->saving, cell_at(table, number), sizeof(union cell));
     *cell_at(table, to) = *cell_at(table, number);
     cell_at(table, number)->link = (uint32_t)CELL_FREE << LINK_BITS;
     return to;

@@ -262,12 +262,13 @@ struct ft_flow *ft_flow_table_walk(struct ft_flow_table *table, uint32_t *cursor
     return NULL;
 }
 
-void ft_flow_table_trim(struct ft_flow_table *table)
+void ft_flow_table_trim(struct ft_flow_table *table, ft_flow_table_commit_fn *commit, void *ctx)
 {
     size_t n_cells = table->n_segments * SEGMENT_CELLS;
     size_t n_used = n_cells - 1 - table->n_free; /* Cell 0 is never used. */
-    if (table->saving == NULL && table->n_segments > 1 && n_used < n_cells / 4) {
-        ft_flow_cells_compact(table, n_used * 2 / SEGMENT_CELLS + 1);
+    bool may = table->saving == NULL || commit != NULL;
+    if (may && table->n_segments > 1 && n_used < n_cells / 4) {
+        ft_flow_cells_compact(table, n_used * 2 / SEGMENT_CELLS + 1, commit, ctx);
     }
     uint32_t n_slots = table->n_slots;
     while (n_slots > SLOTS_MIN && table->n_flows < n_slots / 8) {

@@ -157,8 +157,13 @@ void ft_flow_table_set_nat(struct ft_flow_table *table, struct ft_flow *flow,
  */
 struct ft_flow *ft_flow_table_walk(struct ft_flow_table *table, uint32_t *cursor, uint32_t *left);
 
-/* Gives memory back when less than a quarter is used.  Invalidates every ft_flow pointer. */
-void ft_flow_table_trim(struct ft_flow_table *table);
+/*
+ * Gives memory back when less than a quarter is used.  Invalidates every ft_flow pointer.  Where
+ * changes are saved 'commit' is called for a commit, in between and at the end; without one (NULL,
+ * or if it does not) nothing is given back.
+ */
+typedef void ft_flow_table_commit_fn(void *ctx);
+void ft_flow_table_trim(struct ft_flow_table *table, ft_flow_table_commit_fn *commit, void *ctx);
 
 void ft_flow_table_get_stats(const struct ft_flow_table *table,
                              struct ft_flow_table_stats *ret_stats);

@@ -80,7 +80,8 @@ bool ft_flow_cells_grow(struct ft_flow_table *table);
 /* Makes index and list of free cells anew, of the cells that are in memory. */
 FT_MUST_USE ft_err ft_flow_cells_attach(struct ft_flow_table *table);
 /* Moves everything into the first 'n_segments' segments and frees the others. */
-void ft_flow_cells_compact(struct ft_flow_table *table, size_t n_segments);
+void ft_flow_cells_compact(struct ft_flow_table *table, size_t n_segments,
+                           ft_flow_table_commit_fn *commit, void *ctx);
 
 /* flow_table.c */
 bool ft_flow_index_resize(struct ft_flow_table *table, uint32_t n_slots);

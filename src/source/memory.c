@@ -197,6 +197,7 @@ void ft_memory_commit(struct ft_memory *memory, const struct ft_memory_commit *c
     ft_memory_barrier();
     /* In this order: until 'undo_of' says otherwise what was saved is for a commit that is made. */
     memory->undo_used = 0;
+    memory->wants_commit = false;
     header->undo_used = 0;
     ft_memory_barrier();
     header->undo_of = header->committed + 1;

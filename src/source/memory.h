@@ -115,6 +115,7 @@ struct ft_memory {
     uint8_t *cells;
     /* The pipeline thread. */
     uint64_t undo_used;
+    bool wants_commit; /* Whatever was saved. */
     uint64_t n_unkept; /* Blocks that made room for others before they were released. */
 };
 
@@ -155,10 +156,10 @@ typedef void ft_memory_block_fn(void *ctx, const void *info, size_t info_size, c
                                 size_t block_size);
 void ft_memory_each_block(const struct ft_memory *memory, ft_memory_block_fn *fn, void *ctx);
 
-/* What was saved wants a commit.  False without a memory. */
+/* A commit is wanted.  False without a memory. */
 static inline bool ft_memory_wants_commit(const struct ft_memory *memory)
 {
-    return memory != NULL && memory->undo_used > FT_MEMORY_UNDO_WANTED;
+    return memory != NULL && (memory->wants_commit || memory->undo_used > FT_MEMORY_UNDO_WANTED);
 }
 
 /* Keeps the compiler from moving stores across: the order in which a crash cuts them off. */

@@ -292,7 +292,7 @@ static void run_due(struct ft_tracker *tracker)
     } else if (tracker->grace.state == FT_WALK_RUN) {
         ft_tracker_end_grace(tracker);
     } else {
-        ft_flow_table_trim(tracker->flows);
+        ft_flow_table_trim(tracker->flows, tracker->options.settled, tracker->ctx);
     }
     struct ft_flow_table_stats stats;
     ft_flow_table_get_stats(tracker->flows, &stats);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/flow_table.h"
 
+#include <setjmp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/random.h"
 #include "lib/ct_build.h"
@@ -229,7 +231,7 @@ TEST(is_right_through_growing_and_shrinking)
             there[n] = wanted;
         }
         bytes_most = stats_of(table).bytes > bytes_most ? stats_of(table).bytes : bytes_most;
-        ft_flow_table_trim(table);
+        ft_flow_table_trim(table, NULL, NULL);
         size_t n_flows = 0;
         for (uint32_t n = 0; n < N; n++) {
             struct ft_ct_record record;
@@ -357,4 +359,121 @@ TEST(cells_that_are_none_are_refused)
         ft_memory_destroy(memory);
     }
     CHECK(n_refused > 200);
+}
+
+/* Commits, and then finds out what a crash right here would leave. */
+struct committing {
+    struct ft_memory *memory;
+    unsigned n;
+};
+
+static void commit_memory(void *ctx)
+{
+    struct committing *committing = ctx;
+    committing->n++;
+    ft_memory_commit(committing->memory, &(struct ft_memory_commit){.source = "", .owner = ""});
+}
+
+TEST(gives_memory_back_that_may_be_adopted)
+{
+    enum { FLOWS = 60000, LEFT = 5000 };
+    struct ft_memory *memory = make_memory();
+    struct committing committing = {.memory = memory};
+    struct ft_flow_table *table;
+    struct ft_ct_record record;
+    CHECK_OK(attach(memory, &table));
+    uint32_t n_added = 0;
+    for (uint32_t n = 0; n < FLOWS; n++) {
+        ft_ct_build_sample(n, FT_PROTO_TCP, false, &record);
+        n_added += add(table, &record) != NULL ? 1 : 0;
+        if (ft_memory_wants_commit(memory)) {
+            commit_memory(&committing);
+        }
+    }
+    CHECK(n_added > FLOWS - 1000);
+    for (uint32_t n = 0; n < n_added; n++) {
+        ft_ct_build_sample(n, FT_PROTO_TCP, false, &record);
+        struct ft_flow *flow = find(table, &record);
+        if (n < n_added - LEFT) { /* What is left is at the far end. */
+            ft_flow_table_remove(table, flow);
+        } else {
+            flow->start_ns = n;
+            CHECK(ft_flow_table_set_counters(table, flow, &(struct ft_flow_counters){n, 0, 0, 0}));
+        }
+        if (ft_memory_wants_commit(memory)) {
+            commit_memory(&committing);
+        }
+    }
+    uint64_t n_segments = memory->header->n_segments;
+    ft_flow_table_trim(table, NULL, NULL); /* Without commits it must not. */
+    CHECK_INT(memory->header->n_segments, n_segments);
+    unsigned n_before = committing.n;
+    ft_flow_table_trim(table, commit_memory, &committing);
+    CHECK(memory->header->n_segments <= n_segments / 2);
+    CHECK(committing.n > n_before);
+    CHECK_INT(memory->undo_used, 0);
+    ft_flow_table_destroy(table);
+    CHECK_OK(attach(memory, &table));
+    CHECK_INT(stats_of(table).n_flows, LEFT);
+    for (uint32_t n = n_added - LEFT; n < n_added; n++) {
+        struct ft_flow_counters counters;
+        ft_ct_build_sample(n, FT_PROTO_TCP, false, &record);
+        const struct ft_flow *flow = find(table, &record);
+        CHECK(flow != NULL);
+        CHECK_INT(flow->start_ns, n);
+        ft_flow_table_get_counters(table, flow, &counters);
+        CHECK_INT(counters.orig_packets, n);
+    }
+    ft_flow_table_destroy(table);
+    ft_memory_destroy(memory);
+}
+
+/* A crash amid moving: what was there before is there again. */
+static jmp_buf crash_here;
+
+static void die(void *ctx)
+{
+    struct committing *committing = ctx;
+    if (committing->n-- == 0) {
+        longjmp(crash_here, 1);
+    }
+    ft_memory_commit(committing->memory, &(struct ft_memory_commit){.source = "", .owner = ""});
+}
+
+TEST(a_crash_while_memory_is_given_back_changes_no_flow)
+{
+    enum { FLOWS = 40000, LEFT = 8000 };
+    for (unsigned point = 0; point < 3; point++) {
+        struct ft_memory *memory = make_memory();
+        struct committing committing = {.memory = memory};
+        struct ft_flow_table *table;
+        struct ft_ct_record record;
+        CHECK_OK(attach(memory, &table));
+        for (uint32_t n = 0; n < FLOWS; n++) {
+            ft_ct_build_sample(n, FT_PROTO_TCP, false, &record);
+            add(table, &record)->start_ns = n;
+        }
+        for (uint32_t n = 0; n < FLOWS - LEFT; n++) {
+            ft_ct_build_sample(n, FT_PROTO_TCP, false, &record);
+            ft_flow_table_remove(table, find(table, &record));
+        }
+        commit_memory(&committing);
+        committing.n = point;
+        if (setjmp(crash_here) == 0) {
+            ft_flow_table_trim(table, die, &committing);
+        }
+        ft_flow_table_destroy(table);
+        int fd = dup(memory->fd);
+        struct ft_diag diag = {0};
+        ft_memory_destroy(memory);
+        CHECK_OK(ft_memory_adopt(fd, &memory, &diag));
+        CHECK_OK(attach(memory, &table));
+        CHECK_INT(stats_of(table).n_flows, LEFT);
+        for (uint32_t n = FLOWS - LEFT; n < FLOWS; n++) {
+            ft_ct_build_sample(n, FT_PROTO_TCP, false, &record);
+            CHECK_INT(find(table, &record)->start_ns, n);
+        }
+        ft_flow_table_destroy(table);
+        ft_memory_destroy(memory);
+    }
 }
