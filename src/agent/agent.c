@@ -107,6 +107,7 @@ static ft_err open_capture(struct ft_agent *agent, struct ft_diag *diag)
         struct ft_spool_identity identity;
         ft_spool_get_identity(agent->spool, &identity);
         capture.durable_seq = &ft_spool_stats(agent->spool)->durable_seq;
+        capture.stored_seq = &ft_spool_stats(agent->spool)->stored_seq;
         capture.known_seq = identity.known_seq;
     }
     FT_TRY(ft_capture_create(&capture, &agent->capture, diag));
@@ -189,7 +190,7 @@ static ft_err open_spool(struct ft_agent *agent, bool has_agent_id, struct ft_di
     agent->agent_id = identity.agent_id;
     agent->instance_id = identity.instance_id;
     tell_spool(agent, &report);
-    ft_rescue_begin(agent->rescue, report.went_on);
+    ft_rescue_begin(agent->rescue, report.went_on, report.unclean);
     struct ft_saved_owner owner;
     name_owner(agent, &owner);
     ft_rescue_load(agent->rescue, agent->spool_disk, &owner);

@@ -509,7 +509,7 @@ static void run(void *ctx)
 /* The working memory: what is on disk is kept no longer, what is done is committed. */
 static void keep_up(struct ft_capture *capture, int64_t now_ns)
 {
-    ft_memory_release(capture->memory, *capture->options.durable_seq);
+    ft_memory_release(capture->memory, *capture->options.durable_seq, *capture->options.stored_seq);
     if (!ft_source_is_uncommitted(capture->source)) {
         capture->commit_ns = now_ns + capture->options.config->log.flush_interval;
     } else if (now_ns >= capture->commit_ns) {

@@ -25,9 +25,10 @@ struct ft_capture_options {
     struct ft_pipeline *pipeline;
     _Atomic int64_t *alive_ns; /* Set by the pipeline thread with each turn. */
     struct ft_rescue *rescue;  /* What the last process has left, and what the next one finds. */
-    /* With a memory of it: numbers up to this one are on disk, and those up to the other were
-     * before this process began. */
+    /* With a memory of it: numbers up to these are on disk, durably and written; and those up to
+     * the last were before this process began. */
     const _Atomic uint64_t *durable_seq;
+    const _Atomic uint64_t *stored_seq;
     uint64_t known_seq;
 };
 

@@ -86,11 +86,12 @@ const struct ft_spool_kept *ft_rescue_get_kept(const struct ft_rescue *rescue)
     return rescue->has_kept ? &rescue->kept : NULL;
 }
 
-void ft_rescue_begin(struct ft_rescue *rescue, bool went_on)
+void ft_rescue_begin(struct ft_rescue *rescue, bool went_on, bool unclean)
 {
     if (rescue->memory != NULL && !went_on) {
         let_go(rescue, "it belongs to another spool");
     }
+    rescue->lost = rescue->lost || (rescue->wanted && unclean && !went_on);
     if (!rescue->wanted || rescue->memory != NULL) {
         return;
     }
@@ -130,7 +131,7 @@ void ft_rescue_load(struct ft_rescue *rescue, struct ft_disk *disk,
 void ft_rescue_begin_anew(struct ft_rescue *rescue, const char *why)
 {
     let_go(rescue, why);
-    ft_rescue_begin(rescue, false);
+    ft_rescue_begin(rescue, false, true);
 }
 
 struct ft_memory *ft_rescue_get_memory(const struct ft_rescue *rescue) { return rescue->memory; }

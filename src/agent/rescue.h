@@ -42,9 +42,10 @@ const struct ft_spool_kept *ft_rescue_get_kept(const struct ft_rescue *rescue);
 
 /*
  * The spool knows whether what was kept is its own ('went_on'); else it is let go.  From here on
- * there is a memory, where one is wanted and can be held.
+ * there is a memory, where one is wanted and can be held.  'unclean': the last process did not stop
+ * by itself, so if it has left nothing, that is a loss.
  */
-void ft_rescue_begin(struct ft_rescue *rescue, bool went_on);
+void ft_rescue_begin(struct ft_rescue *rescue, bool went_on, bool unclean);
 
 /* Fills a new memory with what a clean stop has kept of flows in the spool's directory. */
 void ft_rescue_load(struct ft_rescue *rescue, struct ft_disk *disk,
@@ -64,7 +65,7 @@ void ft_rescue_on_socket(void *ctx, int fd);
 void ft_rescue_restore(const struct ft_rescue *rescue, struct ft_pipeline *pipeline,
                        uint64_t known_seq);
 
-/* True when something was held that was of no use: nobody knows what it had known. */
+/* True when the last process was cut off and what it had known is not there or of no use. */
 bool ft_rescue_get_loss(const struct ft_rescue *rescue, struct ft_loss *ret_loss);
 
 /* A clean stop: nothing is held any more. */

@@ -205,11 +205,12 @@ void ft_memory_commit(struct ft_memory *memory, const struct ft_memory_commit *c
     ft_memory_barrier();
 }
 
-void ft_memory_release(struct ft_memory *memory, uint64_t last)
+void ft_memory_release(struct ft_memory *memory, uint64_t durable, uint64_t stored)
 {
+    memory->stored = stored;
     uint64_t head = blocks_head(memory);
     uint64_t at = memory->header->blocks_tail;
-    while (at != head && kept_at(memory, at)->last <= last) {
+    while (at != head && kept_at(memory, at)->last <= durable) {
         at += span_of(kept_at(memory, at), at);
     }
     memory->header->blocks_tail = at;
@@ -445,7 +446,8 @@ static uint64_t keep_block(struct ft_memory *memory, const struct ft_memory_comm
     need += left;
     while (head + need - header->blocks_tail > FT_MEMORY_BLOCKS_BYTES) {
         uint64_t tail = header->blocks_tail;
-        memory->n_unkept += kept_at(memory, tail)->size != SKIP ? 1 : 0;
+        const struct kept *oldest = kept_at(memory, tail);
+        memory->n_unkept += oldest->size != SKIP && oldest->last > memory->stored ? 1 : 0;
         header->blocks_tail = tail + span_of(kept_at(memory, tail), tail);
         ft_memory_barrier();
     }

@@ -116,6 +116,7 @@ struct ft_memory {
     /* The pipeline thread. */
     uint64_t undo_used;
     bool wants_commit; /* Whatever was saved. */
+    uint64_t stored;   /* Blocks up to this number are in the log, if not durably. */
     uint64_t n_unkept; /* Blocks that made room for others before they were released. */
 };
 
@@ -148,8 +149,11 @@ bool ft_memory_get_committed(const struct ft_memory *memory, struct ft_memory_co
  */
 void ft_memory_commit(struct ft_memory *memory, const struct ft_memory_commit *commit);
 
-/* Blocks up to number 'last' are in the log on disk. */
-void ft_memory_release(struct ft_memory *memory, uint64_t last);
+/*
+ * Blocks up to number 'durable' are in the log on disk and kept no longer; those up to 'stored' are
+ * written to it, so that they are the first to make room.
+ */
+void ft_memory_release(struct ft_memory *memory, uint64_t durable, uint64_t stored);
 
 /* The blocks that were not released, the oldest first.  All is borrowed. */
 typedef void ft_memory_block_fn(void *ctx, const void *info, size_t info_size, const void *block,

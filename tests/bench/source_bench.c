@@ -131,7 +131,8 @@ static void settled(void *ctx)
                                           .block_info_size = sizeof n_open,
                                           .block_last = n_emitted};
         ft_source_commit(source, &commit);
-        ft_memory_release(memory, n_emitted - 20000); /* The disk is a little behind. */
+        ft_memory_release(memory, n_emitted - 20000,
+                          n_emitted - 10000); /* The disk is a little behind. */
         n_open = 0;
     }
 }

@@ -101,7 +101,7 @@ static void commit(struct host *host)
     if (host->n_open > 0) {
         append(host, &info, sizeof info, host->open, commit.block_size);
         pass(host);
-        ft_memory_release(host->memory, host->last_seq);
+        ft_memory_release(host->memory, host->last_seq, host->last_seq);
         pass(host);
     }
     host->n_open = 0;
@@ -171,7 +171,7 @@ static void begin_again(struct host *host)
     }
     ft_memory_each_block(host->memory, append, host);
     CHECK_INT(host->last_seq + 1, host->owner.next_seq);
-    ft_memory_release(host->memory, host->last_seq);
+    ft_memory_release(host->memory, host->last_seq, host->last_seq);
     open_source(host);
     host->n_deaths++;
 }
