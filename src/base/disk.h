@@ -29,6 +29,8 @@ struct ft_disk_file {
 
 typedef void ft_disk_name_fn(void *ctx, const char *name, uint64_t size);
 
+/* All fail with the system's error, but never with -EAGAIN: by that readers of a log say that there
+ * is nothing yet. */
 struct ft_disk_ops {
     /* Opens for reading and writing; 'create' demands that the file does not exist. */
     ft_err (*open)(struct ft_disk *disk, const char *name, bool create,

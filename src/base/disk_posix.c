@@ -36,6 +36,7 @@ struct posix_file {
 
 static const struct ft_disk_ops posix_ops;
 
+static int open_dir(int at_fd, const char *path, int flags);
 static ft_err claim_dir(int dir_fd);
 static ft_err make_disk(int dir_fd, mode_t file_mode, struct ft_disk **ret_disk);
 static ft_err sync_parent(int dir_fd);
@@ -49,7 +50,7 @@ ft_err ft_disk_posix_create(const char *path, struct ft_disk **ret_disk)
     if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
         return ft_err_last();
     }
-    int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int dir_fd = open_dir(AT_FDCWD, path, 0);
     if (dir_fd < 0) {
         return ft_err_last();
     }
@@ -61,7 +62,7 @@ ft_err ft_disk_posix_create_private(const char *path, struct ft_disk **ret_disk)
     if (mkdir(path, PRIVATE_DIR_MODE) != 0 && errno != EEXIST) {
         return ft_err_last();
     }
-    int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int dir_fd = open_dir(AT_FDCWD, path, O_NOFOLLOW);
     if (dir_fd < 0) {
         return ft_err_last();
     }
@@ -71,6 +72,15 @@ ft_err ft_disk_posix_create_private(const char *path, struct ft_disk **ret_disk)
         return err;
     }
     return make_disk(dir_fd, PRIVATE_MODE, ret_disk);
+}
+
+static int open_dir(int at_fd, const char *path, int flags)
+{
+    int fd;
+    do {
+        fd = openat(at_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
 }
 
 /* The lock is on the directory itself: a file for it could be removed while it is held. */
@@ -83,7 +93,11 @@ static ft_err claim_dir(int dir_fd)
     if (status.st_uid != geteuid()) {
         return ft_err_from_errno(EPERM);
     }
-    if (flock(dir_fd, LOCK_EX | LOCK_NB) != 0) {
+    int result;
+    do {
+        result = flock(dir_fd, LOCK_EX | LOCK_NB);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) {
         return errno == EWOULDBLOCK ? ft_err_from_errno(EBUSY) : ft_err_last();
     }
     if ((status.st_mode & 07777) != PRIVATE_DIR_MODE && fchmod(dir_fd, PRIVATE_DIR_MODE) != 0) {
@@ -114,7 +128,7 @@ static ft_err make_disk(int dir_fd, mode_t file_mode, struct ft_disk **ret_disk)
  */
 static ft_err sync_parent(int dir_fd)
 {
-    int parent_fd = openat(dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int parent_fd = open_dir(dir_fd, "..", 0);
     if (parent_fd >= 0) {
         int result = fsync(parent_fd);
         ft_fd_close(&parent_fd);
@@ -124,6 +138,12 @@ static ft_err sync_parent(int dir_fd)
     }
     /* A parent that may not be read, or a file system that cannot sync directories. */
     return syncfs(dir_fd) == 0 ? FT_OK : ft_err_last();
+}
+
+/* -EAGAIN means elsewhere that there is nothing yet: a disk that says so, is in use. */
+static ft_err last_error(void)
+{
+    return errno == EAGAIN ? ft_err_from_errno(EBUSY) : ft_err_last();
 }
 
 static ft_err posix_open(struct ft_disk *disk, const char *name, bool create,
@@ -146,7 +166,7 @@ static ft_err posix_open(struct ft_disk *disk, const char *name, bool create,
     } while (file->fd < 0 && errno == EINTR);
     struct stat status;
     if (file->fd < 0 || fstat(file->fd, &status) != 0) {
-        ft_err err = ft_err_last();
+        ft_err err = last_error();
         ft_fd_close(&file->fd);
         free(file);
         return err;
@@ -180,7 +200,7 @@ static ft_err posix_write_at(struct ft_disk_file *file, uint64_t offset, const v
             if (errno == EINTR) {
                 continue;
             }
-            return ft_err_last();
+            return last_error();
         }
         if (n == 0) {
             return ft_err_from_errno(EIO);
@@ -206,7 +226,7 @@ static ft_err posix_read_at(struct ft_disk_file *file, uint64_t offset, void *da
             if (errno == EINTR) {
                 continue;
             }
-            return ft_err_last();
+            return last_error();
         }
         if (n == 0) {
             break;
@@ -220,7 +240,7 @@ static ft_err posix_read_at(struct ft_disk_file *file, uint64_t offset, void *da
 /* EINTR is a failure like any other: what became of the pages is not known. */
 static ft_err posix_sync(struct ft_disk_file *file)
 {
-    return fdatasync(file_of(file)->fd) == 0 ? FT_OK : ft_err_last();
+    return fdatasync(file_of(file)->fd) == 0 ? FT_OK : last_error();
 }
 
 static ft_err posix_truncate(struct ft_disk_file *file, uint64_t size)
@@ -232,7 +252,7 @@ static ft_err posix_truncate(struct ft_disk_file *file, uint64_t size)
     do {
         result = ftruncate(file_of(file)->fd, (off_t)size);
     } while (result != 0 && errno == EINTR);
-    return result == 0 ? FT_OK : ft_err_last();
+    return result == 0 ? FT_OK : last_error();
 }
 
 static ft_err posix_allocate(struct ft_disk_file *file, uint64_t size)
@@ -250,7 +270,7 @@ static ft_err posix_allocate(struct ft_disk_file *file, uint64_t size)
     if (result == 0) {
         return FT_OK;
     }
-    return errno == EOPNOTSUPP || errno == ENOSYS ? FT_E_UNSUPPORTED : ft_err_last();
+    return errno == EOPNOTSUPP || errno == ENOSYS ? FT_E_UNSUPPORTED : last_error();
 }
 
 static ft_err posix_remove(struct ft_disk *disk, const char *name)
@@ -258,7 +278,7 @@ static ft_err posix_remove(struct ft_disk *disk, const char *name)
     if (!ft_disk_name_valid(name)) {
         return ft_err_from_errno(EINVAL);
     }
-    return unlinkat(disk_of(disk)->dir_fd, name, 0) == 0 ? FT_OK : ft_err_last();
+    return unlinkat(disk_of(disk)->dir_fd, name, 0) == 0 ? FT_OK : last_error();
 }
 
 static ft_err posix_rename(struct ft_disk *disk, const char *from, const char *to)
@@ -267,24 +287,24 @@ static ft_err posix_rename(struct ft_disk *disk, const char *from, const char *t
         return ft_err_from_errno(EINVAL);
     }
     int dir_fd = disk_of(disk)->dir_fd;
-    return renameat(dir_fd, from, dir_fd, to) == 0 ? FT_OK : ft_err_last();
+    return renameat(dir_fd, from, dir_fd, to) == 0 ? FT_OK : last_error();
 }
 
 static ft_err posix_sync_dir(struct ft_disk *disk)
 {
-    return fsync(disk_of(disk)->dir_fd) == 0 ? FT_OK : ft_err_last();
+    return fsync(disk_of(disk)->dir_fd) == 0 ? FT_OK : last_error();
 }
 
 static ft_err posix_list(struct ft_disk *disk, ft_disk_name_fn *fn, void *ctx)
 {
     /* A descriptor of its own: the position in the directory belongs to the descriptor. */
-    int fd = openat(disk_of(disk)->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open_dir(disk_of(disk)->dir_fd, ".", 0);
     if (fd < 0) {
-        return ft_err_last();
+        return last_error();
     }
     DIR *dir = fdopendir(fd);
     if (dir == NULL) {
-        ft_err err = ft_err_last();
+        ft_err err = last_error();
         ft_fd_close(&fd);
         return err;
     }
@@ -293,7 +313,7 @@ static ft_err posix_list(struct ft_disk *disk, ft_disk_name_fn *fn, void *ctx)
         errno = 0;
         const struct dirent *entry = readdir(dir);
         if (entry == NULL) {
-            err = ft_err_last();
+            err = last_error();
             break;
         }
         err = posix_list_entry(disk_of(disk)->dir_fd, entry->d_name, fn, ctx);
@@ -310,7 +330,7 @@ static ft_err posix_list_entry(int dir_fd, const char *name, ft_disk_name_fn *fn
     struct stat status;
     if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
         /* Removed since it was listed. */
-        return errno == ENOENT ? FT_OK : ft_err_last();
+        return errno == ENOENT ? FT_OK : last_error();
     }
     if (S_ISREG(status.st_mode)) {
         fn(ctx, name, (uint64_t)status.st_size);
@@ -321,8 +341,12 @@ static ft_err posix_list_entry(int dir_fd, const char *name, ft_disk_name_fn *fn
 static ft_err posix_space(struct ft_disk *disk, uint64_t *ret_free, uint64_t *ret_total)
 {
     struct statvfs status;
-    if (fstatvfs(disk_of(disk)->dir_fd, &status) != 0) {
-        return ft_err_last();
+    int result;
+    do {
+        result = fstatvfs(disk_of(disk)->dir_fd, &status);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) {
+        return last_error();
     }
     *ret_free = (uint64_t)status.f_bavail * status.f_frsize;
     *ret_total = (uint64_t)status.f_blocks * status.f_frsize;
@@ -337,7 +361,7 @@ static ft_err posix_map(struct ft_disk_file *file, uint64_t offset, size_t size,
     void *map =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_of(file)->fd, (off_t)offset);
     if (map == MAP_FAILED) {
-        return ft_err_last();
+        return last_error();
     }
     *ret_map = map;
     return FT_OK;
@@ -351,7 +375,7 @@ static void posix_unmap(struct ft_disk *disk, void *map, size_t size)
 
 static ft_err posix_make_private(struct ft_disk_file *file)
 {
-    return fchmod(file_of(file)->fd, PRIVATE_MODE) == 0 ? FT_OK : ft_err_last();
+    return fchmod(file_of(file)->fd, PRIVATE_MODE) == 0 ? FT_OK : last_error();
 }
 
 static void posix_destroy(struct ft_disk *disk)
