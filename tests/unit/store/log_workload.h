@@ -14,6 +14,8 @@
 
 struct workload {
     struct ft_disk *disk;
+    bool is_real;                    /* No fault disk: its test looks for breaches by itself. */
+    bool reads_fail;                 /* What recovery says it cannot use may be missing for now. */
     uint64_t n_attempted;            /* Numbers up to this one were handed to append(), once. */
     uint64_t n_appended;             /* So many of them with success. */
     uint64_t position[WORKLOAD_MAX]; /* Of number n; 0: none, or dropped. */
@@ -23,6 +25,7 @@ struct workload {
     uint64_t n_errors;
     bool places_lag;      /* A place need not reach what was freed: the disk was full. */
     uint64_t n_told_lost; /* Blocks that recovery said were lost. */
+    uint64_t n_damages;   /* Parts that it could not use. */
 };
 
 /* Blocks in one round, with a sync behind them. */
