@@ -25,6 +25,9 @@
 /* Segments at the end that are together smaller than this become one. */
 #define COMPACT_BYTES_MAX (UINT64_C(1) << 20)
 
+/* More that is uncertain is not written again. */
+#define TAIL_BYTES_MAX (FT_STORE_UNSYNCED_MAX + 2 * FT_LOG_BLOCK_SIZE_MAX)
+
 /* A cursor that cannot be read begins at the oldest block: rather a repeat than a gap. */
 #define CURSOR_ATTEMPTS 4
 
@@ -57,6 +60,7 @@ static ft_err cut_torn(struct recovery *recovery);
 static uint64_t small_run(const struct recovery *recovery);
 static ft_err bound_tail(struct recovery *recovery, uint64_t *split);
 static ft_err sync_in_place(struct recovery *recovery, uint64_t split);
+static ft_err build_or_leave(struct recovery *recovery, uint64_t split);
 static ft_err build(struct recovery *recovery, uint64_t split, bool *ret_written);
 static void unbuild(struct recovery *recovery);
 static bool begin(struct recovery *recovery);
@@ -131,17 +135,31 @@ static ft_err recover(struct recovery *recovery)
     recovery->disk->next_number = recovery->number_max;
     bool written = false;
     if (compact_from < split && split != UINT64_MAX) {
-        FT_TRY(build(recovery, compact_from, &written));
-        if (!written) {
+        ft_err err = build(recovery, compact_from, &written);
+        if (err != FT_OK || !written) {
             /* Perhaps the disk is full: then the small segments stay where they are. */
             unbuild(recovery);
+            written = false;
         }
     }
     if (!written) {
-        FT_TRY(build(recovery, split, &written));
+        FT_TRY(build_or_leave(recovery, split));
     }
     hold_cursors(recovery->disk);
     return FT_OK;
+}
+
+/* A block that was whole a moment ago and cannot be read now stays in its file, as all others. */
+static ft_err build_or_leave(struct recovery *recovery, uint64_t split)
+{
+    bool written;
+    ft_err err = build(recovery, split, &written);
+    if (err != FT_OK && err != ft_err_from_errno(ENOMEM) && split != UINT64_MAX) {
+        unbuild(recovery);
+        FT_TRY(sync_in_place(recovery, split));
+        err = build(recovery, UINT64_MAX, &written);
+    }
+    return err;
 }
 
 static void *grow(void *items, size_t n, size_t *n_allocated, size_t item_size)
@@ -392,7 +410,8 @@ static uint64_t small_run(const struct recovery *recovery)
     return n_small > 1 ? first : UINT64_MAX;
 }
 
-/* Only damage can make more uncertain than the writer ever left: that is synced in place. */
+/* Only damage can make more uncertain than the writer ever left: that is synced in place.  So is
+ * what cannot be measured. */
 static ft_err bound_tail(struct recovery *recovery, uint64_t *split)
 {
     uint64_t tail_bytes = 0;
@@ -401,11 +420,15 @@ static ft_err bound_tail(struct recovery *recovery, uint64_t *split)
         if (ft_store_candidate_usable(candidate) && candidate->blocks.last >= *split) {
             struct ft_log_segment kept;
             uint64_t more;
-            FT_TRY(ft_store_split(recovery->disk->disk, candidate, *split, &kept, NULL, &more));
-            tail_bytes += more;
+            ft_err err =
+                ft_store_split(recovery->disk->disk, candidate, *split, &kept, NULL, &more);
+            if (err == ft_err_from_errno(ENOMEM)) {
+                return err;
+            }
+            tail_bytes += err == FT_OK ? more : TAIL_BYTES_MAX + 1;
         }
     }
-    if (tail_bytes > FT_STORE_UNSYNCED_MAX + 2 * FT_LOG_BLOCK_SIZE_MAX) {
+    if (tail_bytes > TAIL_BYTES_MAX) {
         FT_TRY(sync_in_place(recovery, *split));
         *split = UINT64_MAX;
     }

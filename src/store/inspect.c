@@ -70,7 +70,8 @@ ft_err ft_store_split(struct ft_disk *disk, const struct ft_store_candidate *can
 uint64_t ft_store_candidate_hole(const struct ft_store_candidate *candidate, uint64_t durable)
 {
     uint64_t hole = UINT64_MAX;
-    size_t n = candidate->damages != NULL ? candidate->damages->n : 0;
+    /* A torn write can be read.  What cannot be was perhaps durable, as what is behind it. */
+    size_t n = candidate->damages != NULL && !candidate->io_error ? candidate->damages->n : 0;
     for (size_t i = 0; i < n; i++) {
         const struct ft_store_damage *part = &candidate->damages->parts[i];
         uint64_t first = part->after > durable ? part->after + 1 : durable + 1;
@@ -340,12 +341,15 @@ static ft_err split_blocks(struct ft_disk_file *file, const struct ft_store_cand
         *tail_bytes += ft_store_frame_size(header.size);
         if (tail != NULL) {
             err = add_to_tail(file, offset, &header, tail);
-            if (err == ft_err_from_errno(ENOMEM)) {
+            if (err != FT_OK && err != FT_E_CORRUPT) {
                 break;
             }
         }
     }
     ft_store_scan_deinit(&scan);
+    if (err == FT_E_END && scan.had_io_error && !candidate->io_error) {
+        return ft_err_from_errno(EIO);
+    }
     return err == FT_E_END ? FT_OK : err;
 }
 

@@ -86,7 +86,8 @@ void ft_store_report_damages(const struct ft_store_candidate *candidates, size_t
 /*
  * Walks the whole blocks again: those before 'split' are counted into '*ret_kept', those at
  * 'split' or behind it and before the candidate's limit are added to 'tail'.  'tail' NULL: only
- * '*ret_tail_bytes' is counted, from the headers.
+ * '*ret_tail_bytes' is counted, from the headers.  Fails where the disk does not give what it gave
+ * to ft_store_inspect(): a block that was whole then must not be left out.
  */
 FT_MUST_USE ft_err ft_store_split(struct ft_disk *disk, const struct ft_store_candidate *candidate,
                                   uint64_t split, struct ft_log_segment *ret_kept,

@@ -240,6 +240,74 @@ TEST(what_is_whole_in_a_newer_segment_is_not_told_missing)
     ft_disk_destroy(disk);
 }
 
+/* Blocks 1 to 6 in two segments, all durable; what the last two are, only they know. */
+static struct ft_disk *two_segments(void)
+{
+    struct ft_disk *disk = ft_fault_disk_create(3);
+    struct ft_log_options options = workload_options();
+    struct ft_block_info info = {.n_events = 1};
+    static const char data[1000];
+    struct ft_log *log;
+    uint64_t position;
+    CHECK_OK(ft_log_disk_open(disk, &options, NULL, NULL, &log));
+    for (unsigned i = 0; i < 6; i++) {
+        CHECK_OK(ft_log_append(log, &info, data, sizeof data, &position));
+        if (i == 3) {
+            CHECK_OK(ft_log_sync(log, &position));
+        }
+    }
+    CHECK_OK(ft_log_sync(log, &position));
+    struct ft_disk *cut = ft_fault_disk_clone(disk);
+    ft_fault_disk_restart(cut, FT_FAULT_LOSE);
+    ft_log_destroy(log);
+    ft_disk_destroy(disk);
+    return cut;
+}
+
+static uint64_t count_blocks(struct ft_disk *disk)
+{
+    struct ft_log_options options = workload_options();
+    struct ft_log *log;
+    struct ft_log_reader *reader;
+    struct ft_block block;
+    uint64_t n = 0;
+    CHECK_OK(ft_log_disk_open(disk, &options, NULL, NULL, &log));
+    CHECK_OK(ft_log_reader_open(log, "r", true, &reader));
+    while (ft_log_reader_next(reader, false, &block) == FT_OK) {
+        n++;
+        ft_block_release(&block);
+    }
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    return n;
+}
+
+/* Recovery writes blocks again, for which it reads them once more.  One that it cannot read then
+ * must not go with the file that it is in. */
+TEST(a_read_that_fails_during_recovery_costs_no_block_in_silence)
+{
+    for (uint64_t nth = 1;; nth++) {
+        struct ft_disk *disk = two_segments();
+        struct ft_log_options options = workload_options();
+        unsigned n_damages = 0;
+        struct ft_log *log;
+        /* Each read is tried four times. */
+        ft_fault_disk_fail(disk, FT_FAULT_READ, nth, 4, ft_err_from_errno(EIO));
+        ft_err err = ft_log_disk_open(disk, &options, count_damage, &n_damages, &log);
+        bool reached = ft_fault_disk_calls(disk, FT_FAULT_READ) >= nth;
+        if (err == FT_OK) {
+            ft_log_destroy(log);
+        }
+        ft_fault_disk_restart(disk, FT_FAULT_LOSE);
+        CHECK(count_blocks(disk) == 6 || n_damages > 0);
+        ft_disk_destroy(disk);
+        if (!reached) {
+            CHECK(nth > 10);
+            break;
+        }
+    }
+}
+
 TEST(a_full_disk_refuses_and_takes_again)
 {
     struct ft_disk *disk = ft_fault_disk_create(3);
