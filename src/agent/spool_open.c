@@ -13,9 +13,13 @@
 /* The exporter's name as a reader of the log (export/exporter.c). */
 #define EXPORTER_NAME "exporter"
 
+/* Events that may be numbered between two writes of the state, from far above. */
+#define PAGE_AHEAD_MAX (UINT64_C(1) << 26)
+
 /* What is there, apart from the state. */
 struct finding {
     struct ft_progress progress;
+    bool place_lost;   /* The exporter's place and counts cannot be read. */
     uint64_t retained; /* Events in the log behind the exporter's place. */
     bool has_newest;   /* Block of the log. */
     struct ft_block_info newest;
@@ -31,12 +35,12 @@ static ft_err open_log(struct ft_spool *spool, const struct ft_spool_state *stat
 static void on_damage(void *ctx, const struct ft_log_damage *damage);
 static ft_err look_into_log(struct ft_spool *spool, uint64_t base_seq, struct finding *finding);
 static ft_err map_page(struct ft_spool *spool);
-static void take_page(const struct ft_spool *spool, struct ft_tally_record *tally,
-                      struct finding *finding);
+static void take_page(const struct ft_spool *spool, const struct ft_spool_state *state,
+                      struct ft_tally_record *tally, struct finding *finding);
 static void set_identity(struct ft_spool *spool, const struct ft_spool_state *state,
                          const struct finding *finding, struct ft_spool_report *report);
-static void settle(struct ft_spool *spool, struct ft_spool_state *state,
-                   const struct finding *finding, struct ft_spool_report *report);
+static void settle(struct ft_spool *spool, struct ft_spool_state *state, struct finding *finding,
+                   struct ft_spool_report *report);
 static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record *tally,
                             uint64_t lost);
 static uint64_t by_exporter(const struct ft_progress *progress);
@@ -44,8 +48,9 @@ static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *st
                          const struct finding *finding, struct ft_spool_report *report);
 static void take_kept(struct ft_spool *spool, struct ft_spool_state *state,
                       struct finding *finding);
-static void settle_rest(struct ft_spool *spool, const struct finding *finding,
+static void settle_rest(struct ft_spool *spool, struct finding *finding,
                         struct ft_spool_report *report);
+static ft_err keep_progress(struct ft_spool *spool, const struct ft_progress *progress);
 
 ft_err ft_spool_open(const struct ft_spool_options *options, struct ft_disk *disk,
                      struct ft_spool **ret_spool, struct ft_spool_report *ret_report)
@@ -92,7 +97,7 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
     }
     if (err == FT_OK) {
         take_kept(spool, state, &finding);
-        take_page(spool, &state->tally, &finding);
+        take_page(spool, state, &state->tally, &finding);
         set_identity(spool, state, &finding, report);
         err = ft_tally_create(&state->tally, spool->page != NULL ? &spool->page->live : NULL,
                               &spool->tally);
@@ -106,6 +111,9 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
     if (err == FT_OK) {
         settle(spool, state, &finding, report);
         err = ft_spool_write_state(spool);
+    }
+    if (err == FT_OK && finding.place_lost) {
+        err = keep_progress(spool, &finding.progress);
     }
     free(state);
     FT_TRY(err);
@@ -182,6 +190,7 @@ static ft_err look_into_log(struct ft_spool *spool, uint64_t base_seq, struct fi
     ft_log_reader_note(reader, note, &size);
     if (!ft_progress_decode(note, size, &finding->progress)) {
         finding->progress = (struct ft_progress){0};
+        finding->place_lost = true;
     }
     if (finding->progress.acked_seq <= base_seq) {
         /* What is counted there is of an earlier instance. */
@@ -268,20 +277,27 @@ static void take_kept(struct ft_spool *spool, struct ft_spool_state *state, stru
 }
 
 /* Each live number only ever grows: the larger one is the later one. */
-static void take_page(const struct ft_spool *spool, struct ft_tally_record *tally,
-                      struct finding *finding)
+static void take_page(const struct ft_spool *spool, const struct ft_spool_state *state,
+                      struct ft_tally_record *tally, struct finding *finding)
 {
-    if (spool->page != NULL && ft_spool_page_valid(spool->page)) {
-        struct ft_tally_live *live = &spool->page->live;
+    struct ft_tally_live *live = spool->page != NULL ? &spool->page->live : NULL;
+    bool usable = live != NULL && ft_spool_page_valid(spool->page);
+    if (usable) {
         static const uint8_t unknown[16];
         finding->exact = memcmp(spool->page->boot_id, spool->options.boot_id.bytes, 16) == 0 &&
                          memcmp(spool->page->boot_id, unknown, sizeof unknown) != 0;
+        /* It has no checksum.  After a clean stop the state has the same, and what is read from a
+         * disk after a power cut must at least be likely. */
+        usable =
+            !state->clean && (finding->exact || live->numbered < tally->numbered + PAGE_AHEAD_MAX);
+    }
+    if (usable) {
         tally->numbered = larger(tally->numbered, live->numbered);
         tally->filtered = larger(tally->filtered, live->filtered);
         tally->merged = larger(tally->merged, live->merged);
         tally->sealed = larger(tally->sealed, live->sealed);
         tally->sent = larger(tally->sent, live->sent);
-    } else if (spool->page != NULL) {
+    } else if (live != NULL) {
         memset(spool->page, 0, sizeof *spool->page);
     }
     /* No number is ever given twice, whatever is left of the state. */
@@ -327,8 +343,8 @@ static uint64_t by_exporter(const struct ft_progress *progress)
     return progress->rejected_events + progress->gone_events;
 }
 
-static void settle(struct ft_spool *spool, struct ft_spool_state *state,
-                   const struct finding *finding, struct ft_spool_report *report) FT_NO_TSA
+static void settle(struct ft_spool *spool, struct ft_spool_state *state, struct finding *finding,
+                   struct ft_spool_report *report) FT_NO_TSA
 {
     report->same_boot = finding->exact;
     report->retained_events = finding->retained;
@@ -345,7 +361,9 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state,
         ft_tally_untell(spool->tally, finding->kept->tally.numbered);
     }
     settle_exporter(spool, &state->tally, by_exporter(&finding->progress));
-    settle_crash(spool, state, finding, report);
+    if (finding->has_newest || !finding->place_lost) {
+        settle_crash(spool, state, finding, report);
+    }
     settle_rest(spool, finding, report);
     ft_tally_acked(spool->tally, finding->progress.acked_seq);
 }
@@ -397,7 +415,7 @@ static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *st
 }
 
 /* Then the account must balance; what it lacks was in blocks that are gone. */
-static void settle_rest(struct ft_spool *spool, const struct finding *finding,
+static void settle_rest(struct ft_spool *spool, struct finding *finding,
                         struct ft_spool_report *report)
 {
     struct ft_tally_sums sums;
@@ -412,12 +430,36 @@ static void settle_rest(struct ft_spool *spool, const struct finding *finding,
         return;
     }
     report->n_missing = sums.numbered - found;
+    if (finding->place_lost && !report->state_lost) {
+        /* Dropped blocks are accounted for, so what is gone was freed because it was done with. */
+        finding->progress.done_events = report->n_missing;
+        spool->kept_events += report->n_missing;
+        spool->progress = finding->progress;
+        report->n_missing = 0;
+    }
     if (report->n_missing > 0) {
         int64_t now_ns = ft_clock_real_ns(spool->options.clock);
         struct ft_loss loss = {.cause = FT_LOSS_SPOOL_DAMAGED,
+                               .estimated = report->state_lost,
                                .begin_ns = now_ns,
                                .end_ns = now_ns,
                                .count = report->n_missing};
         ft_tally_lose_numbered(spool->tally, &loss);
     }
+}
+
+/* From the beginning there is a note, so that one that is missing was lost. */
+static ft_err keep_progress(struct ft_spool *spool, const struct ft_progress *progress)
+{
+    struct ft_log_reader *reader;
+    FT_TRY(ft_log_reader_open(spool->log, EXPORTER_NAME, false, &reader));
+    uint8_t note[FT_PROGRESS_SIZE];
+    ft_progress_encode(progress, note);
+    ft_err err =
+        ft_log_reader_confirm_noted(reader, ft_log_reader_confirmed(reader), note, sizeof note);
+    if (err == FT_OK) {
+        err = ft_log_reader_keep(reader);
+    }
+    ft_log_reader_close(reader);
+    return err;
 }

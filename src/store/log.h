@@ -229,7 +229,8 @@ uint64_t ft_log_reader_confirmed(struct ft_log_reader *reader);
 
 /*
  * The same, and keeps 'note' (FT_LOG_NOTE_SIZE_MAX bytes at most) with the position: after any
- * restart both are of one call.  confirm() keeps the note that is there.
+ * restart both are of one call.  At the confirmed position itself it replaces the note.  confirm()
+ * keeps the note that is there.
  */
 FT_MUST_USE ft_err ft_log_reader_confirm_noted(struct ft_log_reader *reader, uint64_t position,
                                                const void *note, size_t size);

@@ -193,7 +193,8 @@ static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const voi
     struct ft_store_cursor_record record = {.confirmed = position};
     ft_mutex_lock(&log->lock);
     bool possible = position < log->next_position;
-    bool forward = possible && position > cursor->confirmed;
+    bool forward = possible && (position > cursor->confirmed ||
+                                (position == cursor->confirmed && note != NULL));
     bool durable = false;
     if (forward) {
         cursor->confirmed = position;

@@ -15,9 +15,9 @@
 #include "lib/test.h"
 #include "wire/batch_reader.h"
 
-#define MESSAGES_MAX  64
+#define MESSAGES_MAX  512
 #define INSTANCES_MAX 8
-#define SEQ_MAX       8192
+#define SEQ_MAX       65536
 
 /* What the collector has of one instance. */
 struct held {
@@ -53,6 +53,7 @@ struct world {
     struct held *current;
     uint32_t n_made;
     uint8_t n_times[SEQ_MAX]; /* That an event was stored. */
+    uint64_t n_damaged;
 };
 
 static struct world world;
@@ -66,6 +67,14 @@ static int64_t read_now(const struct ft_clock *clock)
 
 static void respond(const struct ft_response *response)
 {
+    if (world.n_in == MESSAGES_MAX) {
+        for (size_t i = 0; i < world.n_read; i++) {
+            ft_buf_deinit(&world.inbox[i]);
+        }
+        world.n_in -= world.n_read;
+        memmove(world.inbox, world.inbox + world.n_read, world.n_in * sizeof world.inbox[0]);
+        world.n_read = 0;
+    }
     CHECK(world.n_in < MESSAGES_MAX);
     struct ft_buf *to = &world.inbox[world.n_in++];
     ft_buf_init(to, 0);
@@ -235,6 +244,14 @@ static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, c
                  (unsigned long long)last_seq, reason);
 }
 
+static void host_on_damaged(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason)
+{
+    (void)ctx;
+    CHECK(reason[0] != '\0');
+    world.n_damaged += last_seq - first_seq + 1;
+    ft_pipeline_lost(world.pipeline, FT_LOSS_SPOOL_DAMAGED, first_seq, last_seq);
+}
+
 static ft_err host_on_bound(void *ctx, const struct ft_uuid *collector_id)
 {
     (void)ctx;
@@ -284,7 +301,8 @@ static void open_pipeline(const struct ft_spool_identity *identity)
 
 static ft_err open_agent(void)
 {
-    struct ft_spool_options options = {.bytes_max = 1 << 20,
+    struct ft_spool_options options = {.bytes_max = 16 << 20,
+                                       .segment_bytes = 256 << 10,
                                        .sync_interval_ns = FT_NS_PER_S / 10,
                                        .window_bytes = 64 << 10,
                                        .clock = &world.clock,
@@ -314,6 +332,7 @@ static ft_err open_agent(void)
                                                     .fill_status = host_fill_status,
                                                     .on_acked = host_on_acked,
                                                     .on_rejected = host_on_rejected,
+                                                    .on_damaged = host_on_damaged,
                                                     .on_bound = host_on_bound,
                                                     .on_new_instance = host_on_new_instance,
                                                     .on_state = host_on_state}};
@@ -346,7 +365,13 @@ static void make(unsigned n)
     for (unsigned i = 0; i < n; i++) {
         struct ft_event event = {.type = FT_EVENT_START,
                                  .time_ns = world.now_ns,
-                                 .fields = FT_FIELD_FLOW,
+                                 .fields = FT_FIELD_FLOW | FT_FIELD_TUPLE | FT_FIELD_PORTS |
+                                           FT_FIELD_COUNTERS,
+                                 .src = {{10, 1, 2, (uint8_t)i}},
+                                 .dst = {{10, 9, 8, (uint8_t)i}},
+                                 .src_port = (uint16_t)(40000 + i),
+                                 .rx_bytes = UINT64_C(1) << 40,
+                                 .tx_bytes = UINT64_C(1) << 40,
                                  .ct_id = ++world.n_made,
                                  .start_ns = world.now_ns};
         ft_pipeline_take(world.pipeline, &event);
@@ -361,7 +386,7 @@ static void work(bool deliver, int64_t ns)
         ft_pipeline_tick(world.pipeline);
         ft_spool_work(world.spool);
         if (deliver && world.exporter != NULL) {
-            ft_exporter_step(world.exporter, world.now_ns + FT_NS_PER_MS);
+            ft_exporter_step(world.exporter, world.now_ns + FT_NS_PER_S / 20);
         } else {
             world.now_ns += FT_NS_PER_S / 20;
         }
@@ -506,4 +531,41 @@ TEST(killed_at_any_change_of_the_disk_meanwhile)
         close_agent();
         ft_disk_destroy(world.disk);
     }
+}
+
+TEST(blocks_that_cannot_be_read_are_told_in_their_turn)
+{
+    setup(3);
+    CHECK_OK(open_agent());
+    for (unsigned i = 0; i < 30; i++) {
+        make(1500);
+        work(false, FT_NS_PER_S / 5);
+    }
+    work(false, 2 * FT_NS_PER_S);
+    close_agent();
+    CHECK_OK(open_agent());
+    /* Behind the back of the log, in segments that it does not look into at the start. */
+    size_t size;
+    uint8_t *content = ft_fault_disk_content(world.disk, ft_fault_disk_name(world.disk, 5), &size);
+    CHECK(size > 200 << 10);
+    content[size / 2] ^= 1;
+    content = ft_fault_disk_content(world.disk, ft_fault_disk_name(world.disk, 6), &size);
+    memset(content + size / 3, 0xee, 3000);
+    make(100);
+    work(true, 60 * FT_NS_PER_S);
+    make(1);
+    work(true, 10 * FT_NS_PER_S);
+    CHECK(world.n_damaged >= 20 && world.n_damaged <= 200);
+    check_account();
+    uint64_t n_missing = 0;
+    for (uint32_t id = 2; id <= world.n_made; id++) {
+        n_missing += world.n_times[id] == 0 ? 1 : 0;
+    }
+    CHECK_INT(n_missing, world.n_damaged);
+    close_agent();
+    CHECK_OK(open_agent());
+    work(true, 10 * FT_NS_PER_S);
+    check_account();
+    close_agent();
+    ft_disk_destroy(world.disk);
 }

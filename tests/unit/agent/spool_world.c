@@ -95,7 +95,7 @@ ft_err world_open(struct world *world)
                                        .random = &world->random.base,
                                        .has_agent_id = true,
                                        .boot_id = world->boot_id};
-    options.agent_id.bytes[0] = 5;
+    options.agent_id.bytes[0] = world->agent_byte != 0 ? world->agent_byte : 5;
     struct ft_spool_kept kept = {.instance_id = world->kept.instance_id,
                                  .tally = world->kept.tally,
                                  .first_seq =
@@ -129,10 +129,11 @@ ft_err world_open(struct world *world)
         uint8_t note[FT_LOG_NOTE_SIZE_MAX];
         size_t size;
         ft_log_reader_note(world->reader, note, &size);
-        if (!ft_progress_decode(note, size, &world->progress)) {
+        if (!ft_progress_decode(note, size, &world->progress) ||
+            world->progress.acked_seq <= identity.base_seq) {
             world->progress = (struct ft_progress){0};
         }
-        CHECK(world->progress.acked_seq <= world->durable_seq);
+        CHECK(world->may_repeat || world->progress.acked_seq <= world->durable_seq);
     }
     if (world->keeps) {
         bool has_kept = world->has_kept;

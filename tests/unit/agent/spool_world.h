@@ -30,6 +30,8 @@ struct world {
     uint64_t memory_bytes;
     bool sync_each;
     struct ft_uuid boot_id;
+    uint8_t agent_byte; /* Of the agent's id; 0: the usual one. */
+    bool may_repeat;    /* Numbers may come again as another event's: the spool is damaged. */
     /* One life. */
     struct ft_spool *spool;
     struct ft_spool_report report;
