@@ -25,8 +25,6 @@
 /* Where the two descriptors of a new keeper wait, clear of the places that they go to. */
 #define FD_ASIDE_MIN 16
 
-extern char **environ;
-
 struct ft_hold {
     bool managed;               /* The service manager holds. */
     struct sockaddr_un address; /* Of the keeper; sun_path[0] is 0 where there can be none. */
@@ -243,6 +241,7 @@ static ft_err spawn_keeper(int agent_fd, int listen_fd)
     char name[] = "flowtraild";
     char word[] = FT_HOLD_KEEPER_WORD;
     char *argv[] = {name, word, NULL};
+    char *environment[] = {NULL}; /* It may have secrets, and the keeper lives on. */
     int agent = fcntl(agent_fd, F_DUPFD_CLOEXEC, FD_ASIDE_MIN);
     int listening = fcntl(listen_fd, F_DUPFD_CLOEXEC, FD_ASIDE_MIN);
     posix_spawn_file_actions_t actions;
@@ -257,7 +256,7 @@ static ft_err spawn_keeper(int agent_fd, int listen_fd)
         (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
         (void)posix_spawn_file_actions_adddup2(&actions, agent, FT_HOLD_AGENT_FD);
         (void)posix_spawn_file_actions_adddup2(&actions, listening, FT_HOLD_LISTEN_FD);
-        error = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+        error = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, environment);
         (void)posix_spawnattr_destroy(&attributes);
         (void)posix_spawn_file_actions_destroy(&actions);
     }

@@ -23,6 +23,7 @@
 
 /* A slot: this, and the two small states behind it. */
 struct slot {
+    uint64_t checksum; /* Of what follows, the states included. */
     uint64_t position;
     uint64_t offset;
     uint64_t blocks_head;
@@ -63,6 +64,7 @@ static uint64_t page_round(uint64_t bytes);
 static struct layout layout_of(uint64_t ring_bytes, uint64_t cells_bytes);
 static uint64_t layout_hash(void);
 static uint64_t checksum_of(const struct ft_memory_header *header);
+static uint64_t checksum_of_slot(const struct slot *slot);
 static ft_err lock(int fd);
 static ft_err map(struct ft_memory *memory, uint64_t ring_bytes, uint64_t cells_bytes);
 static ft_err read_header(int fd, struct ft_memory_header *ret_header, struct ft_diag *reterr_diag);
@@ -192,6 +194,7 @@ void ft_memory_commit(struct ft_memory *memory, const struct ft_memory_commit *c
     uint8_t *source = (uint8_t *)(slot + 1);
     memcpy(source, commit->source, commit->source_size);
     memcpy(source + FT_MEMORY_SOURCE_BYTES, commit->owner, commit->owner_size);
+    slot->checksum = checksum_of_slot(slot);
     ft_memory_barrier();
     header->committed++;
     ft_memory_barrier();
@@ -317,6 +320,14 @@ static ft_err map(struct ft_memory *memory, uint64_t ring_bytes, uint64_t cells_
     return FT_OK;
 }
 
+static uint64_t checksum_of_slot(const struct slot *slot)
+{
+    const uint8_t *source = (const uint8_t *)(slot + 1);
+    uint64_t hash = ft_hash64(&slot->position, sizeof *slot - sizeof slot->checksum, 0);
+    hash = ft_hash64(source, slot->source_size, hash);
+    return ft_hash64(source + FT_MEMORY_SOURCE_BYTES, slot->owner_size, hash);
+}
+
 static ft_err read_header(int fd, struct ft_memory_header *ret_header, struct ft_diag *reterr_diag)
 {
     struct stat status;
@@ -366,10 +377,10 @@ static ft_err check_place(const struct ft_memory_header *header, struct ft_diag 
 
 static ft_err check_commit(const struct ft_memory *memory, struct ft_diag *reterr_diag)
 {
-    const struct ft_memory_header *header = memory->header;
-    const struct slot *slot = slot_of(memory, header->committed);
-    bool sane = header->committed == 0 || (slot->source_size <= FT_MEMORY_SOURCE_BYTES &&
-                                           slot->owner_size <= FT_MEMORY_OWNER_BYTES);
+    const struct slot *slot = slot_of(memory, memory->header->committed);
+    bool sane = memory->header->committed == 0 || (slot->source_size <= FT_MEMORY_SOURCE_BYTES &&
+                                                   slot->owner_size <= FT_MEMORY_OWNER_BYTES &&
+                                                   slot->checksum == checksum_of_slot(slot));
     if (!sane || !blocks_are_sane(memory)) {
         return ft_diag_set(reterr_diag, FT_E_CORRUPT, NULL, 0, 0, "its last commit is damaged");
     }

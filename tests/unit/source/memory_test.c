@@ -257,6 +257,29 @@ TEST(what_is_not_ours_is_refused)
     ft_memory_destroy(memory);
 }
 
+/* A wild store into what was committed: any byte of both slots is either void or found. */
+TEST(a_damaged_commit_is_not_taken)
+{
+    struct ft_memory *memory = make();
+    commit(memory, 1, NULL, 0);
+    size_t slots_size = (size_t)(memory->blocks - memory->slots);
+    unsigned n_refused = 0;
+    for (size_t at = 0; at < slots_size; at += 23) {
+        memory->slots[at] ^= 0x40;
+        struct ft_memory *adopted = NULL;
+        ft_err err = ft_memory_adopt(dup(memory->fd), &adopted, NULL);
+        memory->slots[at] ^= 0x40;
+        n_refused += err == FT_E_CORRUPT ? 1 : 0;
+        if (err == FT_OK) {
+            memory->header->n_adoptions = 0;
+            check_committed(adopted, 1);
+            ft_memory_destroy(adopted);
+        }
+    }
+    CHECK(n_refused >= 3);
+    ft_memory_destroy(memory);
+}
+
 TEST(too_much_to_undo_makes_it_useless_until_the_next_commit)
 {
     struct ft_memory *memory = make();
