@@ -7,6 +7,7 @@ import random
 import socket
 import time
 
+from faults import told
 from lab import conntrack_max, wait_until
 from oracle import Generator, generate
 from programs import FIELD_INFERRED, FIELD_PREEXISTING, Stack
@@ -93,6 +94,8 @@ def test_agent_is_killed_again_and_again(host):
     assert killed == KILLS
     check_each_once(store, total)
     conversation.check(store)
+    told("R1", f"{killed} kills of the agent, {total:,} flows; every START and END once, deltas of a "
+               "long connection exact")
 
 
 def test_what_was_held_and_is_of_no_use_costs_a_loss_and_no_more(host):
