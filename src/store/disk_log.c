@@ -45,10 +45,13 @@ static ft_err disk_append(struct ft_log *log, const struct ft_block_info *info, 
     }
     ft_mutex_lock(&log->lock);
     ft_err err = ft_store_tail_reserve(&disk->tail);
+    /* With nothing unsynced also positions that were used up and have no block: were they taken for
+     * what a power cut took, they would take this block along (disk_recover.c). */
+    uint64_t durable = disk->unsynced_bytes == 0 ? log->next_position - 1 : log->durable;
     struct ft_store_block_header header = {.info = *info,
                                            .salt = disk->salt,
                                            .position = log->next_position,
-                                           .durable = log->durable,
+                                           .durable = durable,
                                            .size = (uint32_t)size};
     buf->segment_number = log->head->number;
     buf->offset = log->head->bytes;

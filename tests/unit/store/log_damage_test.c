@@ -374,6 +374,36 @@ TEST(a_misdirected_write_costs_at_most_what_it_hits)
     }
 }
 
+TEST(a_position_that_was_used_up_takes_no_block_along)
+{
+    struct ft_disk *disk = ft_fault_disk_create(5);
+    struct damages damages = {0};
+    uint64_t position;
+    size_t size;
+    for (unsigned life = 0; life < 2; life++) {
+        struct ft_log *log = open_log(disk, &damages);
+        CHECK_OK(append(log, 1 + 2 * life, &position));
+        CHECK_OK(ft_log_sync(log, &position));
+        if (life == 0) {
+            CHECK_OK(append(log, 2, &position));
+            CHECK_OK(ft_log_sync(log, &position));
+        }
+        struct ft_disk *killed = ft_fault_disk_clone(disk);
+        ft_log_destroy(log);
+        ft_disk_destroy(disk);
+        disk = killed;
+        /* First the second block, whose position is then used up; then the first one. */
+        uint8_t *content = ft_fault_disk_content(disk, ft_fault_disk_name(disk, 0), &size);
+        size_t second = ft_store_frame_size(size_of(1));
+        content[FT_STORE_SEGMENT_HEADER_SIZE + (life == 0 ? second : 0) + 20] ^= 1;
+    }
+    struct ft_log *log = open_log(disk, &damages);
+    unsigned n_corrupt;
+    CHECK_INT(read_all(log, &n_corrupt), UINT32_C(1) << 3);
+    ft_log_destroy(log);
+    ft_disk_destroy(disk);
+}
+
 TEST(a_damaged_cursor_repeats_and_never_skips)
 {
     struct ft_disk *disk = ft_fault_disk_create(5);
