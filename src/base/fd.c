@@ -52,6 +52,9 @@ ft_err ft_read_text_file(const char *path, char *buf, size_t size)
     ft_err err = FT_OK;
     for (;;) {
         ssize_t n = read(fd, buf + at, size - at);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
         if (n < 0) {
             err = ft_err_last();
             break;

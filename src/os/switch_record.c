@@ -82,8 +82,17 @@ static ft_err write_file(const char *path, const char *text)
     if (fd < 0) {
         return ft_err_last();
     }
-    ssize_t size = (ssize_t)strlen(text);
-    ft_err err = write(fd, text, (size_t)size) == size ? FT_OK : ft_err_last();
+    size_t left = strlen(text);
+    ft_err err = FT_OK;
+    while (err == FT_OK && left > 0) {
+        ssize_t n = write(fd, text, left);
+        if (n > 0) {
+            text += n;
+            left -= (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            err = n == 0 ? ft_err_from_errno(EIO) : ft_err_last();
+        }
+    }
     ft_fd_close(&fd);
     if (err == FT_OK && rename(fresh, path) != 0) {
         err = ft_err_last();

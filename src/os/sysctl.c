@@ -41,7 +41,8 @@ ft_err ft_sysctl_set(const char *name, uint64_t value)
         return ft_err_last();
     }
     /* A sysctl takes one write whole or not at all. */
-    ft_err err = write(fd, text, (size_t)len) == len ? FT_OK : ft_err_last();
+    ssize_t n = write(fd, text, (size_t)len);
+    ft_err err = n < 0 ? ft_err_last() : n == len ? FT_OK : ft_err_from_errno(EIO);
     ft_fd_close(&fd);
     return err;
 }
