@@ -305,11 +305,10 @@ static void lose(int fd, const struct inode *inode)
 
 void ft_call_fail_cut(const char *directory)
 {
-    bool armed = state.armed;
-    state.armed = false;
+    /* It may not have come into being. */
     DIR *dir = opendir(directory);
     if (dir == NULL) {
-        abort();
+        return;
     }
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         int fd = openat(dirfd(dir), entry->d_name, O_RDWR | O_NOFOLLOW);
@@ -322,7 +321,6 @@ void ft_call_fail_cut(const char *directory)
         }
     }
     (void)closedir(dir);
-    state.armed = armed;
 }
 
 int __wrap_open(const char *path, int flags, ...);

@@ -57,7 +57,7 @@ void ft_call_fail_stop(struct ft_call_result *ret_result);
 void ft_call_fail_finish(void);
 
 /* The power fails: what was written since the start and is not durable becomes zeros.  All files
- * are closed. */
+ * are closed, and the run is stopped. */
 void ft_call_fail_cut(const char *directory);
 
 /*
