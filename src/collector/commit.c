@@ -28,8 +28,8 @@ ft_err ft_ingest_commit(struct ft_ingest *ingest, int64_t deadline_mono_ns)
 {
     int64_t due_ns = ft_flow_run(ingest);
     due_ns = ingest->due != NULL ? 0 : due_ns;
-    struct ft_commit_item *item = ft_commit_queue_take(
-        &ingest->queue, due_ns < deadline_mono_ns ? due_ns : deadline_mono_ns);
+    struct ft_commit_item *item =
+        ft_commit_queue_take(&ingest->queue, due_ns < deadline_mono_ns ? due_ns : deadline_mono_ns);
     int64_t now_ns = ft_clock_mono_ns(ingest->options.clock);
     ingest->stats.queue_bytes = ft_commit_queue_bytes(&ingest->queue);
     while (item != NULL) {
