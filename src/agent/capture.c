@@ -343,13 +343,24 @@ static void set_switches(struct ft_capture *capture)
 }
 
 /* Is anything tracked here?  Repairs it where that is wanted. */
+/*
+ * Whether nothing that lasts asks for tracking.  The kernel takes its hooks away a while after the
+ * last rule has gone, so that an agent that starts where another one has just stopped finds them
+ * still there: then our table is wanted as well.
+ */
+static bool wants_repair(const struct ft_tracking_report *report)
+{
+    bool by_rule = report->rule || report->legacy || !report->rules_known;
+    return report->state == FT_TRACKING_NONE || (report->state == FT_TRACKING_ON && !by_rule);
+}
+
 static void look_at_tracking(struct ft_capture *capture)
 {
     struct ft_tracking_report report;
     ft_tracking_probe(&report);
     /* A table of ours that a crash has left is taken over, so that it goes at stop. */
     capture->repaired |= report.repaired;
-    if (report.state == FT_TRACKING_NONE && capture->options.config->capture.repair_tracking) {
+    if (capture->options.config->capture.repair_tracking && wants_repair(&report)) {
         ft_err err = ft_tracking_repair();
         if (err == FT_OK) {
             capture->repaired = true;
