@@ -143,7 +143,7 @@ TEST(a_full_log_of_what_is_stored_already_takes_more)
     }
     CHECK_ERR(err, FT_E_FULL);
     /* The process ended between the commit and the log's cursor. */
-    ft_sinker_destroy(world->sinker);
+    end_sinker(world);
     world->fake->position = last;
     start_sinker(world);
     CHECK_OK(ft_log_append(world->log, &info, data, sizeof data, &position));
