@@ -44,12 +44,10 @@ void ft_tracker_on_adopted(struct ft_tracker *tracker)
         ft_tracker_on_opened(tracker, 1); /* It ended before it had said so. */
         return;
     }
-    if (tracker->dump.active) {
-        ft_tracker_fail_dump(tracker);
-    }
-    if (!tracker->first_dump_due) {
-        ft_tracker_want_resync(tracker);
-    }
+    /* It ended with the process: no failure of the kernel, so that nothing is put off for it. */
+    tracker->dump.active = false;
+    tracker->resync_wait_ns = tracker->options.resync_wait_min_ns;
+    tracker->resync_mono_ns = tracker->first_dump_due ? FT_TIME_NEVER : tracker->mono_ns;
 }
 
 void ft_tracker_on_overrun(struct ft_tracker *tracker, int64_t n_drops)

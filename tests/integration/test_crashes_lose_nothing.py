@@ -87,6 +87,9 @@ def test_agent_is_killed_again_and_again(host):
         generator = traffic(host.ns, total)
         conversation = Conversation(host.ns)
         killed = kill_often(stack, KILLS, generator, conversation)
+        for _ in range(4):  # While the last agent makes a dump for counters each 500 ms.
+            conversation.say()
+            time.sleep(0.5)
         generator.report(timeout=total / RATE + 60)
         host.ns.flush()
         wait_until(lambda: host.ns.conntrack_count() < 100, 60, "the kernel to have told all")

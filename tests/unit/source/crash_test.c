@@ -461,6 +461,42 @@ TEST(dies_again_and_again)
     finish(&host);
 }
 
+/* The first dump of all never comes to its end in one life. */
+TEST(a_first_dump_that_dies_again_and_again_is_made_at_once)
+{
+    setup(&host);
+    finish(&host);
+    memset(&host, 0, sizeof host);
+    ft_fake_kernel_init(&host.kernel);
+    ft_random_seeded_init(&host.random, 1);
+    ft_ledger_init(&host.ledger, host.kernel.real_ns);
+    ft_source_options_init(&host.options);
+    host.options.reader.ladder.mode = FT_LADDER_FIXED_FULL;
+    host.owner.next_seq = 1;
+    host.steps_left = UINT_MAX;
+    host.memory = make_memory();
+    for (uint32_t n = 0; n < 40; n++) {
+        (void)ft_fake_kernel_begin_sample(&host.kernel, n); /* There before the agent. */
+    }
+    ft_fake_kernel_advance(&host.kernel, FT_NS_PER_S);
+    open_source(&host);
+    for (unsigned i = 0; i < 30; i++) {
+        ft_fake_kernel_advance(&host.kernel, 10 * FT_NS_PER_MS);
+        for (unsigned turn = 0; turn < 4; turn++) { /* Amid the dump. */
+            host.wait = ft_reader_step(ft_source_get_reader(host.source), host.kernel.mono_ns,
+                                       host.kernel.real_ns, &host.wait_until);
+            (void)ft_source_step(host.source, INT64_MIN);
+        }
+        commit(&host);
+        begin_again(&host);
+    }
+    run_for(&host, 100 * FT_NS_PER_MS);
+    commit(&host);
+    CHECK_INT(host.ledger.n_events[FT_EVENT_START], 40);
+    check_all(&host);
+    finish(&host);
+}
+
 /* The kernel drops events while nobody is there, and those that are new are found by a dump. */
 TEST(an_overrun_while_it_was_dead_is_made_good)
 {
