@@ -39,12 +39,16 @@ void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy
                                                                  instance->quarantined_events +
                                                                  instance->damaged_events);
     }
+    uint64_t told_apart =
+        instance->appended_events + instance->rejected_events + instance->missing_events;
+    discrepancy.numbers =
+        above(instance->appended_seq, told_apart) + above(told_apart, instance->appended_seq);
     *ret_discrepancy = discrepancy;
 }
 
 uint64_t ft_discrepancy_total(const struct ft_discrepancy *discrepancy)
 {
-    return discrepancy->own + discrepancy->missing + discrepancy->store;
+    return discrepancy->own + discrepancy->missing + discrepancy->store + discrepancy->numbers;
 }
 
 void ft_discrepancy_format(const struct ft_discrepancy *discrepancy, struct ft_buf *buf)
@@ -56,6 +60,7 @@ void ft_discrepancy_format(const struct ft_discrepancy *discrepancy, struct ft_b
         {discrepancy->own, "events by which the agent's own account is off"},
         {discrepancy->missing, "events that the agent believes here and are not"},
         {discrepancy->store, "events that left the log and are not in the store"},
+        {discrepancy->numbers, "numbers of which it is not known what became of them"},
     };
     const char *comma = "";
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

@@ -31,6 +31,7 @@ struct ft_discrepancy {
     uint64_t own;     /* Inside the agent's own account. */
     uint64_t missing; /* The agent was told that we have them; we do not. */
     uint64_t store;   /* Taken into the log and gone; the store does not have them. */
+    uint64_t numbers; /* Neither taken, rejected nor missing; or twice. */
 };
 
 void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy *ret_discrepancy);

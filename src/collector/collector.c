@@ -29,6 +29,8 @@
 #define RETAIN_AGAIN_NS    (1 * FT_NS_PER_S)
 /* How soon it is noticed that somebody has deleted files of the quarantine. */
 #define REFRESH_INTERVAL_NS (10 * FT_NS_PER_S)
+/* The ledger is written at each turn of the main loop, and synced so often. */
+#define LEDGER_SYNC_NS (30 * FT_NS_PER_S)
 
 /* What a log holds whose sink keeps up: two segments. */
 #define PASS_OVER_BYTES_MAX ((uint64_t)128 << 20)
@@ -36,7 +38,10 @@
 static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_quarantine(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err open_ledger(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err recover(struct ft_collector *collector);
+static void write_ledger(struct ft_collector *collector, bool sync);
 static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err pass_over_log(struct ft_collector *collector, struct ft_diag *diag);
@@ -122,6 +127,7 @@ static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag)
     FT_TRY(ft_instances_create(&collector->instances));
     FT_TRY(open_disk(collector, diag));
     FT_TRY(open_quarantine(collector, diag));
+    FT_TRY(open_ledger(collector, diag));
     FT_TRY(open_store(collector, diag));
     FT_TRY(open_ingest(collector, diag));
     FT_TRY(ft_collector_metrics_register(collector));
@@ -180,6 +186,17 @@ static ft_err open_quarantine(struct ft_collector *collector, struct ft_diag *di
     return FT_OK;
 }
 
+static ft_err open_ledger(struct ft_collector *collector, struct ft_diag *diag)
+{
+    ft_err err = ft_ledger_open(collector->disk, collector->instances,
+                                ft_clock_real_ns(collector->clock), &collector->ledger);
+    if (err != FT_OK) {
+        return ft_diag_set(diag, err, NULL, 0, 0, "%s/ledger: %s", collector->options.data_dir,
+                           ft_err_text(err));
+    }
+    return FT_OK;
+}
+
 static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
 {
     const struct ft_collector_options *options = &collector->options;
@@ -195,9 +212,40 @@ static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
     FT_TRY(ft_duckdb_reader_create(collector->duckdb, &reader, &collector->reader, diag));
     FT_TRY(open_sinker(collector, diag));
     FT_TRY(check_epoch(collector, diag));
-    return ft_recovery_from_log(collector->log,
-                                ft_sinker_stats(collector->sinker)->committed_position,
-                                collector->instances);
+    return recover(collector);
+}
+
+/* What the registry knows: from the log, then all together. */
+static ft_err recover(struct ft_collector *collector)
+{
+    uint64_t position = ft_sinker_stats(collector->sinker)->committed_position;
+    uint64_t n_behind;
+    FT_TRY(ft_recovery_from_log(collector->log, position, collector->instances));
+    FT_TRY(ft_recovery_reconcile(collector->instances, collector->quarantine, position, &n_behind));
+    if (n_behind > 0) {
+        ft_log(FT_LOG_ERROR, "collector",
+               "the ledger knows events of %llu instances that are neither in the log nor in the "
+               "store: agents send again what they still have",
+               (unsigned long long)n_behind);
+    }
+    /* Before the sink goes on: what the ledger said of a store that was set back is wrong now. */
+    collector->recovered = true;
+    write_ledger(collector, true);
+    return FT_OK;
+}
+
+/* A failure is told once, not each second. */
+static void write_ledger(struct ft_collector *collector, bool sync)
+{
+    if (!collector->recovered) {
+        return; /* Else a start that fails would write what is half known. */
+    }
+    ft_err err = ft_ledger_write(collector->ledger, sync);
+    if (err != FT_OK && !collector->ledger_failed) {
+        ft_log(FT_LOG_WARN, "collector", "the ledger cannot be written: %s, retrying",
+               ft_err_text(err));
+    }
+    collector->ledger_failed = err != FT_OK;
 }
 
 static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag)
@@ -294,6 +342,7 @@ static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag)
         .clock = collector->clock,
         .log = collector->log,
         .instances = collector->instances,
+        .ledger = collector->ledger,
         .quarantine = collector->quarantine,
         .peer_ops = &ft_service_peer_ops};
     FT_TRY(ft_ingest_create(&ingest, &collector->ingest));
@@ -358,6 +407,7 @@ static void main_loop(struct ft_collector *collector)
     int64_t watchdog_ns = ft_notify_watchdog_ns();
     int64_t wait_ns = watchdog_ns != 0 && watchdog_ns < IDLE_NS ? watchdog_ns : IDLE_NS;
     int64_t refresh_ns = 0;
+    int64_t sync_ns = 0;
     for (;;) {
         switch (ft_signals_wait(collector->signal_fd, wait_ns)) {
         case FT_SIGNAL_STOP:
@@ -377,6 +427,9 @@ static void main_loop(struct ft_collector *collector)
             refresh_ns = now_ns + REFRESH_INTERVAL_NS;
             ft_quarantine_refresh(collector->quarantine);
         }
+        bool sync = now_ns >= sync_ns;
+        sync_ns = sync ? now_ns + LEDGER_SYNC_NS : sync_ns;
+        write_ledger(collector, sync);
         /* The watchdog is fed only while the threads that must move do. */
         if (watchdog_ns != 0 && now_ns - collector->commit_alive_ns < 10 * watchdog_ns &&
             now_ns - collector->sinker_alive_ns < 10 * watchdog_ns) {
@@ -458,6 +511,8 @@ static void stop_all(struct ft_collector *collector)
     ft_sink_close(collector->sink);
     ft_duckdb_close(collector->duckdb);
     ft_log_destroy(collector->log);
+    write_ledger(collector, true);
+    ft_ledger_close(collector->ledger);
     ft_quarantine_destroy(collector->quarantine);
     ft_disk_destroy(collector->quarantine_disk);
     ft_disk_destroy(collector->log_disk);

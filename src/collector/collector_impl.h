@@ -44,6 +44,9 @@ struct ft_collector {
     struct ft_disk *quarantine_disk;
     struct ft_quarantine *quarantine;
     struct ft_instances *instances;
+    struct ft_ledger *ledger;
+    bool recovered; /* The main thread; so is the next one. */
+    bool ledger_failed;
     struct ft_duckdb *duckdb;
     struct ft_sink *sink;
     struct ft_flow_reader *reader;

@@ -295,6 +295,23 @@ static ft_err add_quarantine(struct ft_collector *collector)
     return ft_metrics_add_rows(collector->metrics, rows, N_OF(rows));
 }
 
+static ft_err add_ledger(struct ft_collector *collector)
+{
+    const struct ft_ledger_stats *l = ft_ledger_stats(collector->ledger);
+    const struct ft_metric_row rows[] = {
+        {"flowtrail_collector_ledger_writes_total", "Accounts of instances written to the ledger.",
+         NULL, NULL, ft_metric_read_u64, &l->writes, false},
+        {"flowtrail_collector_ledger_syncs_total", "Syncs of the ledger.", NULL, NULL,
+         ft_metric_read_u64, &l->syncs, false},
+        {"flowtrail_collector_ledger_failures_total", "Writes and syncs of it that failed.", NULL,
+         NULL, ft_metric_read_u64, &l->failures, false},
+        {"flowtrail_collector_ledger_damaged_total",
+         "Accounts, or whole ledgers, that could not be read at the start.", NULL, NULL,
+         ft_metric_read_u64, &l->damaged, false},
+    };
+    return ft_metrics_add_rows(collector->metrics, rows, N_OF(rows));
+}
+
 ft_err ft_collector_metrics_register(struct ft_collector *collector)
 {
     static const double bounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
@@ -310,5 +327,6 @@ ft_err ft_collector_metrics_register(struct ft_collector *collector)
     FT_TRY(add_ingest(collector));
     FT_TRY(add_limits(collector));
     FT_TRY(add_quarantine(collector));
+    FT_TRY(add_ledger(collector));
     return add_store(collector);
 }

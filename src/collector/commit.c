@@ -125,6 +125,8 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
                                   .heard_lost = item->session->told_lost};
     FT_TRY(ft_instances_with(instances, key, read_position, &placement));
     uint64_t last_seq = item->first_seq + item->n_events - 1;
+    uint64_t first_new =
+        item->first_seq > placement.appended_seq ? item->first_seq : placement.appended_seq + 1;
     if (item->reject_reason != NULL) {
         /* Also what was rejected before: who sends it again has not heard of it. */
         placement.rejected_seq = last_seq;
@@ -134,13 +136,11 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
         placement.duplicate_events = item->n_events;
     } else {
         if (item->reject_reason != NULL) {
-            placement.rejected_events = item->n_events;
+            placement.rejected_events = last_seq - first_new + 1;
+            ingest->ledger_due = true;
             quarantine(ingest, item);
         } else {
             FT_TRY(append(ingest, item));
-            uint64_t first_new = item->first_seq > placement.appended_seq
-                                     ? item->first_seq
-                                     : placement.appended_seq + 1;
             placement.appended_events = last_seq - first_new + 1;
             ingest->stats.appended_events += placement.appended_events;
         }
@@ -227,6 +227,12 @@ static ft_err acknowledge(struct ft_ingest *ingest)
     ft_ingest_keep_epoch(ingest);
     if (ingest->unsynced) {
         FT_TRY(sync_log(ingest));
+    }
+    if (ingest->ledger_due) {
+        /* Nothing else remembers what was rejected.  Acks do not wait for a ledger that fails: that
+         * costs the reason why the events are not here, not the events. */
+        ft_err_ignore(ft_ledger_write(ingest->options.ledger, true), "counted, and tried again");
+        ingest->ledger_due = false;
     }
     return send_acks(ingest);
 }

@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "collector/admission.h"
 #include "collector/instances.h"
+#include "collector/ledger.h"
 #include "collector/quarantine.h"
 #include "metrics/metrics.h"
 #include "store/log.h"
@@ -73,6 +74,7 @@ struct ft_ingest_options {
     const struct ft_clock *clock; /* Borrowed, as all pointers here. */
     struct ft_log *log;
     struct ft_instances *instances;
+    struct ft_ledger *ledger;         /* NULL: none is kept. */
     struct ft_quarantine *quarantine; /* Where rejected batches are kept; NULL: nowhere. */
     const struct ft_ingest_peer_ops *peer_ops;
 };

@@ -74,6 +74,7 @@ struct ft_ingest {
     struct ft_ingest_session *due; /* Sessions that get an ack after the next good sync. */
     struct ft_ingest_session *last_due;
     bool unsynced;
+    bool ledger_due; /* Something was rejected that is not in the ledger yet. */
 };
 
 /*

@@ -17,6 +17,11 @@ struct ft_instances {
     size_t n_slots FT_GUARDED; /* A power of two, at least twice 'n'. */
     size_t n FT_GUARDED;
     struct ft_shelf shelf FT_GUARDED; /* Those that made room. */
+    struct ft_instance *first_dirty FT_GUARDED;
+    /* Places in the ledger's file: below 'n_places', but for the free ones. */
+    uint32_t n_places FT_GUARDED;
+    uint32_t n_free_places FT_GUARDED;
+    uint32_t free_places[FT_INSTANCES_MAX] FT_GUARDED;
 };
 
 static struct ft_instance *find_locked(struct ft_instances *instances,
@@ -29,6 +34,10 @@ static bool evict_locked(struct ft_instances *instances) FT_REQUIRES(instances->
 static void put_on_shelf_locked(struct ft_instances *instances, const struct ft_instance *instance)
     FT_REQUIRES(instances->lock);
 static void take_from_shelf_locked(struct ft_instances *instances, struct ft_instance *instance)
+    FT_REQUIRES(instances->lock);
+static void mark_dirty_locked(struct ft_instances *instances, struct ft_instance *instance)
+    FT_REQUIRES(instances->lock);
+static void unmark_dirty_locked(struct ft_instances *instances, const struct ft_instance *instance)
     FT_REQUIRES(instances->lock);
 static void insert(struct ft_instance **slots, size_t n_slots, struct ft_instance *instance);
 
@@ -85,9 +94,81 @@ ft_err ft_instances_with(struct ft_instances *instances, const struct ft_instanc
     }
     if (err == FT_OK) {
         fn(ctx, instance);
+        mark_dirty_locked(instances, instance);
     }
     ft_mutex_unlock(&instances->lock);
     return err;
+}
+
+ft_err ft_instances_restore(struct ft_instances *instances, const struct ft_instance_key *key,
+                            uint32_t place, ft_instance_fn *fn, void *ctx)
+{
+    ft_mutex_lock(&instances->lock);
+    while (instances->n_places < place && instances->n_free_places < FT_INSTANCES_MAX) {
+        instances->free_places[instances->n_free_places++] = instances->n_places++;
+    }
+    ft_err err = FT_E_RANGE;
+    if (instances->n_places == place && place < FT_INSTANCES_MAX &&
+        find_locked(instances, key) == NULL) {
+        /* The place of the next new one is this. */
+        uint32_t n_free_places = instances->n_free_places;
+        instances->n_free_places = 0;
+        struct ft_instance *instance = NULL;
+        err = add_locked(instances, key, &instance);
+        instances->n_free_places = n_free_places;
+        if (err == FT_OK) {
+            fn(ctx, instance);
+        }
+    }
+    ft_mutex_unlock(&instances->lock);
+    return err;
+}
+
+size_t ft_instances_take_dirty(struct ft_instances *instances, size_t n_max,
+                               ft_instance_look_fn *fn, void *ctx)
+{
+    size_t n = 0;
+    ft_mutex_lock(&instances->lock);
+    for (; n < n_max && instances->first_dirty != NULL; n++) {
+        struct ft_instance *instance = instances->first_dirty;
+        instances->first_dirty = instance->next_dirty;
+        instance->next_dirty = NULL;
+        instance->is_dirty = false;
+        fn(ctx, instance);
+    }
+    ft_mutex_unlock(&instances->lock);
+    return n;
+}
+
+void ft_instances_mark_all_dirty(struct ft_instances *instances)
+{
+    ft_mutex_lock(&instances->lock);
+    for (size_t i = 0; i < instances->n_slots; i++) {
+        if (instances->slots[i] != NULL) {
+            mark_dirty_locked(instances, instances->slots[i]);
+        }
+    }
+    ft_mutex_unlock(&instances->lock);
+}
+
+static void mark_dirty_locked(struct ft_instances *instances, struct ft_instance *instance)
+{
+    if (!instance->is_dirty) {
+        instance->is_dirty = true;
+        instance->next_dirty = instances->first_dirty;
+        instances->first_dirty = instance;
+    }
+}
+
+static void unmark_dirty_locked(struct ft_instances *instances, const struct ft_instance *instance)
+{
+    struct ft_instance **at = &instances->first_dirty;
+    while (*at != NULL && *at != instance) {
+        at = &(*at)->next_dirty;
+    }
+    if (*at != NULL) {
+        *at = instance->next_dirty;
+    }
 }
 
 bool ft_instances_get(struct ft_instances *instances, const struct ft_instance_key *key,
@@ -111,6 +192,18 @@ void ft_instances_each(struct ft_instances *instances, ft_instance_look_fn *fn, 
     for (size_t i = 0; i < instances->n_slots; i++) {
         if (instances->slots[i] != NULL) {
             fn(ctx, instances->slots[i]);
+        }
+    }
+    ft_mutex_unlock(&instances->lock);
+}
+
+void ft_instances_change_each(struct ft_instances *instances, ft_instance_fn *fn, void *ctx)
+{
+    ft_mutex_lock(&instances->lock);
+    for (size_t i = 0; i < instances->n_slots; i++) {
+        if (instances->slots[i] != NULL) {
+            fn(ctx, instances->slots[i]);
+            mark_dirty_locked(instances, instances->slots[i]);
         }
     }
     ft_mutex_unlock(&instances->lock);
@@ -236,6 +329,9 @@ static ft_err add_locked(struct ft_instances *instances, const struct ft_instanc
         return ft_err_from_errno(ENOMEM);
     }
     instance->key = *key;
+    instance->place = instances->n_free_places > 0
+                          ? instances->free_places[--instances->n_free_places]
+                          : instances->n_places++;
     take_from_shelf_locked(instances, instance);
     insert(instances->slots, instances->n_slots, instance);
     instances->n++;
@@ -278,6 +374,8 @@ static bool evict_locked(struct ft_instances *instances)
         return false;
     }
     put_on_shelf_locked(instances, instances->slots[oldest]);
+    unmark_dirty_locked(instances, instances->slots[oldest]);
+    instances->free_places[instances->n_free_places++] = instances->slots[oldest]->place;
     free_instance(instances->slots[oldest]);
     instances->slots[oldest] = NULL;
     instances->n--;
@@ -314,6 +412,9 @@ static void take_from_shelf_locked(struct ft_instances *instances, struct ft_ins
         instance->kept_seq = position.kept_seq;
         instance->stored_events = position.stored_events;
         instance->appended_events = position.stored_events;
+        instance->missing_events = position.durable_seq > position.stored_events
+                                       ? position.durable_seq - position.stored_events
+                                       : 0;
     }
 }
 

@@ -75,7 +75,8 @@ struct ft_instance {
     uint64_t damaged_events;     /* Taken into the log and damaged there. */
     uint64_t duplicate_events;
     uint64_t rejected_events;
-    uint64_t missing_events; /* Holes in the sequence numbers. */
+    uint64_t missing_events;   /* Holes in the sequence numbers. */
+    uint64_t settled_position; /* Of its last block that was stored or passed over. */
     /* Holes that the store has lost, found at the start and not told to the agent yet. */
     unsigned n_lost;
     struct ft_msg_hole lost[FT_WIRE_LOST_MAX];
@@ -85,6 +86,13 @@ struct ft_instance {
     /* Of the same status; NULL where it was not copied, and once the agent has gone. */
     unsigned n_components;
     struct ft_msg_component *components;
+    /* The ledger's (ledger.h). */
+    uint32_t place; /* In its file; of this instance alone. */
+    bool is_dirty;  /* Changed since it was written there. */
+    struct ft_instance *next_dirty;
+    /* Where the ledger says that it was, until ft_recovery_reconcile(). */
+    uint64_t restored_kept_seq;
+    uint64_t restored_stored_seq;
 };
 
 struct ft_instances;
@@ -104,13 +112,31 @@ FT_MUST_USE ft_err ft_instances_with(struct ft_instances *instances,
                                      const struct ft_instance_key *key, ft_instance_fn *fn,
                                      void *ctx);
 
+/*
+ * At the start, before anything else: an instance with the place it has in the ledger's file.
+ * Places come in ascending order.
+ */
+FT_MUST_USE ft_err ft_instances_restore(struct ft_instances *instances,
+                                        const struct ft_instance_key *key, uint32_t place,
+                                        ft_instance_fn *fn, void *ctx);
+
+/* Gives up to 'n_max' instances to 'fn' that ft_instances_with() was called for since they were
+ * given last; how many that were. */
+typedef void ft_instance_look_fn(void *ctx, const struct ft_instance *instance);
+size_t ft_instances_take_dirty(struct ft_instances *instances, size_t n_max,
+                               ft_instance_look_fn *fn, void *ctx);
+/* They could not be written: they are given again. */
+void ft_instances_mark_all_dirty(struct ft_instances *instances);
+
 /* False when it is not known.  Without the components. */
 bool ft_instances_get(struct ft_instances *instances, const struct ft_instance_key *key,
                       struct ft_instance *ret_instance);
 
 /* Calls 'fn' for each, in no order, under the lock. */
-typedef void ft_instance_look_fn(void *ctx, const struct ft_instance *instance);
 void ft_instances_each(struct ft_instances *instances, ft_instance_look_fn *fn, void *ctx);
+
+/* The same, changing them. */
+void ft_instances_change_each(struct ft_instances *instances, ft_instance_fn *fn, void *ctx);
 
 /* Copies of all with their components, in no order. */
 FT_MUST_USE ft_err ft_instances_list(struct ft_instances *instances, struct ft_instance **ret_all,

@@ -11,7 +11,6 @@
 struct item {
     struct item *next; /* In the order of their numbers. */
     uint64_t since;    /* The look at the directory before which it was there. */
-    bool of_this_log;  /* Its position counts. */
     struct ft_quarantine_entry entry;
 };
 
@@ -92,7 +91,7 @@ ft_err ft_quarantine_settle(struct ft_quarantine *quarantine, uint64_t position)
         ft_quarantine_file_name(&item->entry, from);
         /* Of a log that is gone nothing can be read again.  After a crash between two names the
          * block may be there under both. */
-        if (item->of_this_log &&
+        if (item->entry.of_this_log &&
             (item->entry.position > position || is_kept(quarantine, &item->entry))) {
             free(item);
             FT_TRY(disk->ops->remove(disk, from));
@@ -420,7 +419,7 @@ static bool is_kept(struct ft_quarantine *quarantine, const struct ft_quarantine
     ft_mutex_lock(&quarantine->lock);
     for (const struct item *at = quarantine->shelves[FT_QUARANTINE_POISON].first; at != NULL;
          at = at->next) {
-        found = found || (at->of_this_log && at->entry.position == entry->position &&
+        found = found || (at->entry.of_this_log && at->entry.position == entry->position &&
                           at->entry.first_seq == entry->first_seq &&
                           ft_uuid_equal(&at->entry.instance_id, &entry->instance_id));
     }
@@ -438,7 +437,7 @@ static ft_err put(struct ft_quarantine *quarantine, const struct ft_quarantine_e
     item->entry = *entry;
     item->entry.kind = kind;
     item->entry.size = size;
-    item->of_this_log = true;
+    item->entry.of_this_log = true;
     ft_mutex_lock(&quarantine->lock);
     item->entry.number = quarantine->next_number++;
     ft_mutex_unlock(&quarantine->lock);
@@ -465,8 +464,7 @@ static ft_err take_file(struct ft_quarantine *quarantine, const struct ft_quaran
         return ft_err_from_errno(ENOMEM);
     }
     item->entry = *found;
-    ft_err err = ft_quarantine_file_read(disk, &quarantine->options.log_id, &item->entry,
-                                         &item->of_this_log);
+    ft_err err = ft_quarantine_file_read(disk, &quarantine->options.log_id, &item->entry);
     if (err == FT_E_CORRUPT || err == FT_E_RANGE) {
         /* Cut short by a crash, or damaged since. */
         (void)snprintf(item->entry.reason, sizeof item->entry.reason, "this file is damaged");

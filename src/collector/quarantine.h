@@ -72,6 +72,7 @@ struct ft_quarantine_entry {
     uint32_t n_events;
     int64_t time_ns;
     uint64_t position;
+    bool of_this_log; /* That position is one of the present log; set here. */
     char principal[FT_PRINCIPAL_NAME_SIZE];
     char reason[FT_QUARANTINE_REASON_SIZE];
 };

@@ -63,7 +63,7 @@ ft_err ft_quarantine_file_write(struct ft_disk *disk, const struct ft_uuid *log_
 }
 
 ft_err ft_quarantine_file_read(struct ft_disk *disk, const struct ft_uuid *log_id,
-                               struct ft_quarantine_entry *entry, bool *ret_of_this_log)
+                               struct ft_quarantine_entry *entry)
 {
     char name[FT_DISK_NAME_SIZE];
     char *data = NULL;
@@ -81,7 +81,7 @@ ft_err ft_quarantine_file_read(struct ft_disk *disk, const struct ft_uuid *log_i
     entry->first_seq = ft_le_get(bytes + 24, 8);
     entry->time_ns = (int64_t)ft_le_get(bytes + 32, 8);
     entry->position = ft_le_get(bytes + 40, 8);
-    *ret_of_this_log = memcmp(bytes + 48, log_id->bytes, 16) == 0;
+    entry->of_this_log = memcmp(bytes + 48, log_id->bytes, 16) == 0;
     memcpy(entry->agent_id.bytes, bytes + 64, 16);
     memcpy(entry->instance_id.bytes, bytes + 80, 16);
     memcpy(entry->principal, bytes + 96, sizeof entry->principal - 1);

@@ -15,12 +15,11 @@ FT_MUST_USE ft_err ft_quarantine_file_write(struct ft_disk *disk, const struct f
                                             const void *data, bool durable);
 
 /*
- * Fills all but kind and number, which name the file; '*ret_of_this_log': its position is one of
- * 'log_id'.  FT_E_CORRUPT, FT_E_RANGE (larger than any block), or the disk's error.
+ * Fills all but kind and number, which name the file.  FT_E_CORRUPT, FT_E_RANGE (larger than any
+ * block), or the disk's error.
  */
 FT_MUST_USE ft_err ft_quarantine_file_read(struct ft_disk *disk, const struct ft_uuid *log_id,
-                                           struct ft_quarantine_entry *entry,
-                                           bool *ret_of_this_log);
+                                           struct ft_quarantine_entry *entry);
 
 /* False for a name that is not one of ours. */
 bool ft_quarantine_name_parse(const char *name, enum ft_quarantine_kind *ret_kind,

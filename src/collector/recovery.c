@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+static uint64_t above(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+static uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
 static void set_stored(void *ctx, struct ft_instance *instance)
 {
     const struct ft_stored_instance *stored = ctx;
@@ -13,8 +17,13 @@ static void set_stored(void *ctx, struct ft_instance *instance)
     instance->rejected_seq = stored->stored_seq; /* What was rejected is not known any more. */
     instance->stored_events = stored->stored_events;
     instance->appended_events = stored->stored_events;
-    instance->last_heard_ns = stored->last_time_ns;
-    memcpy(instance->lost_events, stored->lost, sizeof instance->lost_events);
+    if (instance->last_heard_ns == 0) {
+        instance->last_heard_ns = stored->last_time_ns; /* Of an event; the ledger knows better. */
+    }
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        /* The store may have deleted old ones. */
+        instance->lost_events[cause] = most(instance->lost_events[cause], stored->lost[cause]);
+    }
 }
 
 ft_err ft_recovery_add_stored(void *instances, const struct ft_stored_instance *stored)
@@ -104,4 +113,94 @@ ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position, struct ft_ins
     }
     ft_log_reader_close(reader);
     return err == ft_err_from_errno(EAGAIN) ? FT_OK : err;
+}
+
+struct quarantine_context {
+    struct ft_instances *instances;
+    uint64_t position;
+    ft_err err;
+};
+
+/*
+ * A block that the sink has passed over, if it is not counted yet: the ledger may not have been
+ * written before the end, or may be lost.
+ */
+static void count_quarantined(void *ctx, struct ft_instance *instance)
+{
+    const struct ft_quarantine_entry *entry = ctx;
+    if (entry->position <= instance->settled_position) {
+        return;
+    }
+    uint64_t last_seq = entry->first_seq + entry->n_events - 1;
+    instance->settled_position = entry->position;
+    instance->quarantined_events += entry->n_events;
+    if (last_seq > instance->restored_stored_seq) {
+        instance->restored_stored_seq = last_seq;
+    }
+}
+
+static void look_at_entry(void *ctx, const struct ft_quarantine_entry *entry)
+{
+    struct quarantine_context *context = ctx;
+    if (entry->kind != FT_QUARANTINE_POISON || !entry->of_this_log || entry->n_events == 0 ||
+        entry->position > context->position || context->err != FT_OK) {
+        return;
+    }
+    struct ft_instance_key key = {entry->agent_id, entry->instance_id};
+    struct ft_quarantine_entry copy = *entry;
+    context->err = ft_instances_with(context->instances, &key, count_quarantined, &copy);
+}
+
+struct reconcile_context {
+    uint64_t position;
+    uint64_t n_behind;
+};
+
+/*
+ * What is here is for store and log to say.  The ledger adds what became of the numbers that are
+ * not: passed over, or rejected.
+ *
+ * It is believed on how far an instance was settled only as far as the sink has come: a store that
+ * was set back to a backup has lost what the ledger calls stored, and the agent must send it again.
+ * Nor is it believed on rejections behind the newest block: those come again as well, and may be
+ * good for a newer version of this program.
+ */
+static void reconcile(void *ctx, struct ft_instance *instance)
+{
+    struct reconcile_context *context = ctx;
+    if (instance->settled_position > context->position) {
+        instance->settled_position = 0;
+        instance->restored_stored_seq = 0;
+    }
+    uint64_t passed_seq = most(instance->kept_seq, instance->restored_stored_seq);
+    context->n_behind += instance->restored_kept_seq > passed_seq;
+    instance->kept_seq = passed_seq;
+    instance->durable_seq = most(instance->durable_seq, passed_seq);
+    instance->appended_seq = most(instance->appended_seq, passed_seq);
+    instance->rejected_seq = most(instance->rejected_seq, passed_seq);
+    instance->stored_seq = most(instance->stored_seq, instance->restored_stored_seq);
+    instance->appended_events += least(instance->quarantined_events + instance->damaged_events,
+                                       above(instance->appended_seq, instance->appended_events));
+    instance->rejected_events =
+        least(instance->rejected_events, above(instance->appended_seq, instance->appended_events));
+    instance->missing_events =
+        above(instance->appended_seq, instance->appended_events + instance->rejected_events);
+    struct ft_told *told = &instance->told;
+    told->our_appended_events = least(told->our_appended_events, instance->appended_events);
+    told->our_rejected_events = least(told->our_rejected_events, instance->rejected_events);
+    instance->restored_stored_seq = 0;
+    instance->restored_kept_seq = 0;
+}
+
+ft_err ft_recovery_reconcile(struct ft_instances *instances, struct ft_quarantine *quarantine,
+                             uint64_t position, uint64_t *ret_n_behind)
+{
+    struct quarantine_context context = {.instances = instances, .position = position};
+    if (quarantine != NULL) {
+        ft_quarantine_each(quarantine, look_at_entry, &context);
+    }
+    struct reconcile_context reconciled = {.position = position};
+    ft_instances_change_each(instances, reconcile, &reconciled);
+    *ret_n_behind = reconciled.n_behind;
+    return context.err;
 }

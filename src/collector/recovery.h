@@ -9,6 +9,7 @@
 #define FT_COLLECTOR_RECOVERY_H 1
 
 #include "collector/instances.h"
+#include "collector/quarantine.h"
 #include "sink/duckdb_instances.h"
 #include "store/log.h"
 
@@ -34,5 +35,15 @@ enum ft_recovery_fit ft_recovery_compare(struct ft_log *log, uint64_t position);
  */
 FT_MUST_USE ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position,
                                         struct ft_instances *instances);
+
+/*
+ * At the end: holds what the ledger has against what store and log have, and counts the blocks of
+ * the quarantine up to 'position', the last that the sink has passed, which the ledger does not
+ * know.  '*ret_n_behind': instances of which the ledger knows more than is here; their agents send
+ * it again, or report it as lost.
+ */
+FT_MUST_USE ft_err ft_recovery_reconcile(struct ft_instances *instances,
+                                         struct ft_quarantine *quarantine, uint64_t position,
+                                         uint64_t *ret_n_behind);
 
 #endif

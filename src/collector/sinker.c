@@ -293,6 +293,7 @@ static void add_settled(void *ctx, struct ft_instance *instance)
     struct settle_context *context = ctx;
     const struct ft_sinker_block *pending = context->pending;
     context->stored_before = instance->stored_seq;
+    instance->settled_position = pending->block.position;
     if (pending->last_seq <= instance->stored_seq) {
         return; /* Replayed: it was counted before. */
     }

@@ -7,6 +7,7 @@
 
 #include "collector/account.h"
 #include "collector/identity.h"
+#include "collector/ledger.h"
 #include "collector/recovery.h"
 #include "sim.h"
 #include "sim_sink.h"
@@ -152,9 +153,11 @@ static ft_err open_store(struct sim_collector *collector)
                                        .sink = collector->table,
                                        .instances = collector->instances};
     FT_TRY(ft_sinker_create(&sinker, &collector->sinker, NULL));
-    return ft_recovery_from_log(collector->log,
-                                ft_sinker_stats(collector->sinker)->committed_position,
-                                collector->instances);
+    uint64_t position = ft_sinker_stats(collector->sinker)->committed_position;
+    uint64_t n_behind;
+    FT_TRY(ft_recovery_from_log(collector->log, position, collector->instances));
+    FT_TRY(ft_recovery_reconcile(collector->instances, NULL, position, &n_behind));
+    return ft_ledger_write(collector->ledger, true);
 }
 
 /* As open_disk, open_store and open_ingest in collector.c. */
@@ -168,6 +171,7 @@ static ft_err open_all(struct sim_collector *collector)
         .bytes_max = sim->plan.log_bytes_max, .segment_bytes = 4096, .full = FT_LOG_REFUSE};
     FT_TRY(ft_log_disk_open(collector->disk, &log, NULL, NULL, &collector->log));
     FT_TRY(ft_instances_create(&collector->instances));
+    FT_TRY(ft_ledger_open(collector->disk, collector->instances, sim->now_ns, &collector->ledger));
     FT_TRY(open_store(collector));
     struct ft_ingest_options ingest = {.collector_id = collector->collector_id,
                                        .store_epoch = collector->log_id,
@@ -179,6 +183,7 @@ static ft_err open_all(struct sim_collector *collector)
                                        .clock = &sim->clock,
                                        .log = collector->log,
                                        .instances = collector->instances,
+                                       .ledger = collector->ledger,
                                        .peer_ops = &sim_net_peer_ops};
     return ft_ingest_create(&ingest, &collector->ingest);
 }
@@ -188,11 +193,13 @@ static void close_all(struct sim_collector *collector)
     ft_ingest_destroy(collector->ingest);
     ft_sinker_destroy(collector->sinker);
     ft_sink_close(collector->table);
+    ft_ledger_close(collector->ledger);
     ft_log_destroy(collector->log);
     ft_instances_destroy(collector->instances);
     collector->ingest = NULL;
     collector->sinker = NULL;
     collector->table = NULL;
+    collector->ledger = NULL;
     collector->log = NULL;
     collector->instances = NULL;
     collector->up = false;
@@ -231,6 +238,12 @@ static void commit(void *self)
         sim_wake(&collector->commit, collector->sim->now_ns + PAUSE_NS);
     }
     sim_wake(&collector->sink, collector->sim->now_ns);
+    /* The main thread does, at any moment; sometimes durably. */
+    if (sim_between(&collector->sim->time_random, 0, 3) == 0) {
+        ft_err_ignore(ft_ledger_write(collector->ledger,
+                                      sim_between(&collector->sim->time_random, 0, 7) == 0),
+                      "it is written again later");
+    }
     after_step(collector);
 }
 

@@ -30,6 +30,7 @@ struct sim_collector {
     struct ft_uuid log_id;
     struct ft_log *log;
     struct ft_instances *instances;
+    struct ft_ledger *ledger;
     struct ft_ingest *ingest;
     struct ft_sink *table;
     struct ft_sinker *sinker;

@@ -71,7 +71,8 @@ TEST(what_the_agent_believes_here_and_is_not_is_missing)
     CHECK_INT(account.retained, 30);
     check_words(&instance, 7, "events that the agent believes here and are not: 7");
     /* Nor does it become right by what comes next. */
-    instance.appended_events = instance.stored_events = 80;
+    instance.appended_events = instance.stored_events = instance.appended_seq = 80;
+    instance.stored_seq = 80;
     CHECK_INT(account_of(&instance).unaccounted, 7);
 }
 
@@ -100,6 +101,16 @@ TEST(a_rejection_that_the_agent_did_not_hear_of_is_no_difference)
     check_words(&instance, 1, "events that the agent believes here and are not: 1");
 }
 
+TEST(each_number_is_taken_rejected_or_missing)
+{
+    struct ft_instance instance = instance_of(100, 100, 0, 0, 100, 100);
+    instance.appended_seq = instance.stored_seq = 107;
+    instance.rejected_events = 3;
+    check_words(&instance, 4, "numbers of which it is not known what became of them: 4");
+    instance.missing_events = 4;
+    check_words(&instance, 0, "");
+}
+
 TEST(what_left_the_log_must_be_in_the_store)
 {
     struct ft_instance instance = instance_of(100, 100, 0, 0, 100, 100);
@@ -112,8 +123,11 @@ TEST(what_left_the_log_must_be_in_the_store)
 
 TEST(who_has_said_nothing_is_not_judged_and_has_what_is_here)
 {
-    struct ft_instance instance = {
-        .appended_events = 30, .appended_seq = 35, .stored_events = 30, .stored_seq = 35};
+    struct ft_instance instance = {.appended_events = 30,
+                                   .appended_seq = 35,
+                                   .stored_events = 30,
+                                   .stored_seq = 35,
+                                   .missing_events = 5};
     instance.lost_events[FT_LOSS_LOG_FULL] = 5;
     struct ft_account account = account_of(&instance);
     CHECK_INT(account.observed, 35);
@@ -140,7 +154,8 @@ static void append(struct life *life, uint64_t up_to)
 {
     for (uint64_t seq = life->appended + 1; seq <= up_to; seq++) {
         if (life->at_agent[seq] == 'l') {
-            continue; /* A hole. */
+            life->instance.missing_events++; /* A hole. */
+            continue;
         }
         bool rejected = seq % 97 == 0;
         life->at_collector[seq] = rejected ? 'j' : 's';
@@ -250,6 +265,7 @@ TEST(any_event_that_vanishes_at_the_collector_shows)
             continue;
         }
         life.instance.appended_events--;
+        life.instance.missing_events++; /* As the next start would find it. */
         /* Everything is delivered and told: what is gone by then shows. */
         life.sent = life.queued = life.created;
         append(&life, life.created);

@@ -60,6 +60,7 @@ static void make(void *ctx, struct ft_instance *instance)
     instance->connected = true;
     instance->last_heard_ns = FT_NS_PER_S;
     instance->appended_events = instance->stored_events = made->here;
+    instance->appended_seq = instance->stored_seq = made->here;
     ft_instance_take_status(instance, &status);
 }
 

@@ -2,6 +2,8 @@
 /* What a collector finds at its start. */
 #include "collector/recovery.h"
 
+#include "collector/account.h"
+#include "lib/fault_disk.h"
 #include "lib/test.h"
 
 static struct ft_log *log_with(uint64_t n_blocks, uint64_t n_confirmed,
@@ -105,4 +107,202 @@ TEST(only_what_is_missing_behind_missing_blocks_is_lost_here)
     ft_instances_destroy(instances);
     ft_log_reader_close(reader);
     ft_log_destroy(log);
+}
+
+/* ---- What the ledger has, with what store and log have ---- */
+
+struct world {
+    struct ft_instances *instances;
+    struct ft_disk *disk;
+    struct ft_quarantine *quarantine;
+};
+
+static const struct ft_instance_key key = {{{1}}, {{2}}};
+
+static void setup(struct world *world)
+{
+    CHECK_OK(ft_instances_create(&world->instances));
+    world->disk = ft_fault_disk_create(1);
+    static struct ft_quarantine_options options;
+    options = (struct ft_quarantine_options){.disk = world->disk,
+                                             .clock = ft_clock_system(),
+                                             .log_id = {{9}},
+                                             .files_max = 10,
+                                             .bytes_max = 1 << 20};
+    CHECK_OK(ft_quarantine_open(&options, &world->quarantine));
+}
+
+static void teardown(struct world *world)
+{
+    ft_quarantine_destroy(world->quarantine);
+    ft_disk_destroy(world->disk);
+    ft_instances_destroy(world->instances);
+}
+
+static void set_restored(void *ctx, struct ft_instance *instance)
+{
+    const struct ft_instance *restored = ctx;
+    instance->restored_kept_seq = restored->restored_kept_seq;
+    instance->restored_stored_seq = restored->restored_stored_seq;
+    instance->settled_position = restored->settled_position;
+    instance->quarantined_events = restored->quarantined_events;
+    instance->rejected_events = restored->rejected_events;
+    instance->told = restored->told;
+}
+
+/* What the ledger says; then what the store has, and nothing in the log behind it. */
+static void restore(struct world *world, struct ft_instance restored, uint64_t stored_seq,
+                    uint64_t stored_events)
+{
+    CHECK_OK(ft_instances_restore(world->instances, &key, 0, set_restored, &restored));
+    struct ft_stored_instance stored = {.agent_id = key.agent_id,
+                                        .instance_id = key.instance_id,
+                                        .stored_seq = stored_seq,
+                                        .stored_events = stored_events};
+    CHECK_OK(ft_recovery_add_stored(world->instances, &stored));
+}
+
+static struct ft_instance reconciled(struct world *world, uint64_t position, uint64_t n_behind)
+{
+    uint64_t behind;
+    struct ft_instance instance;
+    CHECK_OK(ft_recovery_reconcile(world->instances, world->quarantine, position, &behind));
+    CHECK_INT(behind, n_behind);
+    CHECK(ft_instances_get(world->instances, &key, &instance));
+    CHECK_INT(instance.appended_seq,
+              instance.appended_events + instance.rejected_events + instance.missing_events);
+    return instance;
+}
+
+static uint64_t unaccounted(const struct ft_instance *instance)
+{
+    struct ft_discrepancy discrepancy;
+    ft_discrepancy_of(instance, &discrepancy);
+    return ft_discrepancy_total(&discrepancy);
+}
+
+TEST(rejected_events_are_told_from_missing_ones)
+{
+    struct world world;
+    setup(&world);
+    restore(&world,
+            (struct ft_instance){.restored_kept_seq = 100,
+                                 .restored_stored_seq = 100,
+                                 .settled_position = 5,
+                                 .rejected_events = 10},
+            100, 70);
+    struct ft_instance instance = reconciled(&world, 5, 0);
+    CHECK_INT(instance.appended_events, 70);
+    CHECK_INT(instance.rejected_events, 10);
+    CHECK_INT(instance.missing_events, 20);
+    CHECK_INT(instance.kept_seq, 100);
+    teardown(&world);
+}
+
+/* They come again, and are judged again. */
+TEST(rejections_behind_the_newest_block_are_not_believed)
+{
+    struct world world;
+    setup(&world);
+    restore(&world,
+            (struct ft_instance){.restored_kept_seq = 100,
+                                 .restored_stored_seq = 100,
+                                 .settled_position = 5,
+                                 .rejected_events = 10},
+            100, 100);
+    struct ft_instance instance = reconciled(&world, 5, 0);
+    CHECK_INT(instance.appended_seq, 100);
+    CHECK_INT(instance.durable_seq, 100);
+    CHECK_INT(instance.rejected_events, 0);
+    teardown(&world);
+}
+
+TEST(without_a_ledger_nobody_knows_what_the_holes_are)
+{
+    struct world world;
+    setup(&world);
+    struct ft_stored_instance stored = {.agent_id = key.agent_id,
+                                        .instance_id = key.instance_id,
+                                        .stored_seq = 100,
+                                        .stored_events = 70};
+    CHECK_OK(ft_recovery_add_stored(world.instances, &stored));
+    struct ft_instance instance = reconciled(&world, 5, 0);
+    CHECK_INT(instance.missing_events, 30);
+    CHECK_INT(unaccounted(&instance), 0);
+    teardown(&world);
+}
+
+static void put_poison(struct world *world, uint64_t position, uint64_t first_seq, uint32_t n)
+{
+    struct ft_quarantine_entry entry = {.agent_id = key.agent_id,
+                                        .instance_id = key.instance_id,
+                                        .first_seq = first_seq,
+                                        .n_events = n,
+                                        .position = position};
+    CHECK_OK(ft_quarantine_put_poison(world->quarantine, &entry, "x", 1));
+}
+
+/* 91 to 100 are in quarantine, and the newest of all. */
+TEST(what_is_in_quarantine_is_counted_once_whether_the_ledger_knows_it_or_not)
+{
+    static const struct ft_instance ledgers[] = {
+        {.restored_kept_seq = 100,
+         .restored_stored_seq = 100,
+         .settled_position = 7,
+         .quarantined_events = 10},
+        {.restored_kept_seq = 90, .restored_stored_seq = 90, .settled_position = 6},
+        {.restored_kept_seq = 0}};
+    for (size_t i = 0; i < 3; i++) {
+        struct world world;
+        setup(&world);
+        put_poison(&world, 7, 91, 10);
+        put_poison(&world, 9, 200, 10); /* The sink has not come so far. */
+        restore(&world, ledgers[i], 90, 90);
+        struct ft_instance instance = reconciled(&world, 8, 0);
+        CHECK_INT(instance.quarantined_events, 10);
+        CHECK_INT(instance.appended_events, 100);
+        CHECK_INT(instance.appended_seq, 100);
+        CHECK_INT(instance.stored_seq, 100);
+        CHECK_INT(instance.durable_seq, 100); /* It was acknowledged, and is here. */
+        CHECK_INT(instance.missing_events, 0);
+        CHECK_INT(unaccounted(&instance), 0);
+        teardown(&world);
+    }
+}
+
+/* The agent must not be told that its events are here. */
+TEST(a_store_that_was_set_back_is_believed_and_the_difference_shows)
+{
+    struct world world;
+    setup(&world);
+    restore(&world,
+            (struct ft_instance){.restored_kept_seq = 100,
+                                 .restored_stored_seq = 100,
+                                 .settled_position = 50,
+                                 .told = {.known = true,
+                                          .observed_events = 100,
+                                          .acknowledged_events = 100,
+                                          .our_appended_events = 100}},
+            60, 60);
+    struct ft_instance instance = reconciled(&world, 30, 1);
+    CHECK_INT(instance.durable_seq, 60);
+    CHECK_INT(instance.kept_seq, 60);
+    CHECK_INT(instance.appended_seq, 60);
+    CHECK_INT(instance.appended_events, 60);
+    CHECK_INT(unaccounted(&instance), 40);
+    teardown(&world);
+}
+
+/* Then the ledger is wrong about it for good: positions grow again. */
+TEST(what_was_found_wrong_once_is_not_believed_later)
+{
+    struct world world;
+    setup(&world);
+    restore(&world,
+            (struct ft_instance){
+                .restored_kept_seq = 100, .restored_stored_seq = 100, .settled_position = 50},
+            60, 60);
+    CHECK_INT(reconciled(&world, 30, 1).settled_position, 0);
+    CHECK_INT(reconciled(&world, 90, 0).durable_seq, 60);
+    teardown(&world);
 }
