@@ -136,6 +136,53 @@ def test_what_is_held_in_part_is_stored_and_reported_in_part(host):
     check_flows(store, 64, 70, 71)
 
 
+def test_a_spool_fills_the_store_after_a_restart_of_the_agent(host):
+    """The collector is set back while the agent is away; what the agent knows of it, it kept."""
+    host.ns.nft("table inet tracked { chain c { type filter hook input priority 0;"
+                " ct state new accept; } }")
+    spool = {"path": str(host.ns.tmp / "spool")}
+    stack = Stack(host.ns)
+    stack.start_collector()
+    stack.start_agent(spool=spool)
+    traffic(stack, 64)
+    copy = back_up(stack)
+    traffic(stack, 65)
+    assert stack.agent.stop(60) == 0, stack.agent.tail()
+    set_back(stack, copy)
+    stack.start_agent(spool=spool)
+    wait_connected(stack)
+    traffic(stack, 66)
+    assert stack.metrics("agent")["flowtrail_agent_collector_set_backs_total"] == 1
+    assert COLLECTOR_LOST not in account(stack)["lost_by_cause"]
+    store = stack.finish()
+    check_flows(store, 64, 65, 66)
+    assert store.number("SELECT count(DISTINCT instance_id) FROM flows") == 1
+
+
+def test_a_spool_that_has_freed_reports_once(host):
+    """The loss is told once, also when the agent is killed in between."""
+    spool = {"path": str(host.ns.tmp / "spool"), "hold_bytes": 0, "bytes_max": "2MiB"}
+    stack = Stack(host.ns)
+    stack.start_collector()
+    stack.start_agent(spool=spool)
+    traffic(stack, 64)
+    copy = back_up(stack)
+    for number in range(65, 69):
+        traffic(stack, number)
+    set_back(stack, copy)
+    wait_connected(stack)
+    stack.settle()
+    lost = account(stack)["lost_by_cause"][COLLECTOR_LOST]
+    assert lost > 0
+    stack.agent.kill()
+    stack.start_agent(spool=spool)
+    wait_connected(stack)
+    traffic(stack, 70)
+    assert account(stack)["lost_by_cause"][COLLECTOR_LOST] == lost
+    store = stack.finish()
+    check_flows(store, 64, 70)
+
+
 @pytest.mark.parametrize("what", ("flows.duckdb", "log", "both"))
 def test_a_part_of_the_store_is_gone(host, what):
     """Whatever is left of it, what the agent holds is stored once."""

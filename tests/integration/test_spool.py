@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's spool: what it took in is delivered once, whatever happens to the agent, its disk and its
+host, and what is lost is told to the event."""
+import json
+import time
+
+from lab import conntrack_max, wait_until
+from oracle import generate
+from programs import BIN, Stack
+from test_nothing_is_lost_silently import check_each_once, end_all, start_traffic
+
+CRASH = 9
+
+
+def spool(stack, **more):
+    return {"path": str(stack.tmp / "spool"), "sync_interval": "100ms", **more}
+
+
+def status(stack):
+    return json.loads(stack.ask_agent("/api/v1/status")[1])
+
+
+def account(stack):
+    return status(stack)["account"]
+
+
+def wait_observed(stack, count):
+    """Until the agent has seen so many events and its blocks are in the spool."""
+    wait_until(lambda: account(stack)["observed"] >= count, 30, f"{count} events")
+    wait_until(lambda: status(stack)["spool"]["waiting_bytes"] == 0, 10, "the spool to have them")
+
+
+def check_balanced(stack):
+    now = account(stack)
+    assert now["balanced"], now
+    return now
+
+
+def test_agent_is_killed_while_the_collector_is_away(host):
+    """Killed in the middle of it, with nobody to deliver to: everything arrives later, once."""
+    total = 60_000
+    with conntrack_max(400_000):
+        stack = Stack(host.ns)
+        stack.start_agent(spool=spool(stack))
+        traffic = start_traffic(host.ns, total=total, rate=10_000)
+        for _ in range(4):
+            time.sleep(1.2)
+            stack.agent.kill()
+            stack.start_agent(spool=spool(stack))
+            check_balanced(stack)
+        traffic.report()
+        end_all(host.ns)
+        time.sleep(1)
+        stack.agent.kill()
+        stack.start_agent(spool=spool(stack))
+        retained = check_balanced(stack)["retained"]
+        stack.start_collector()
+        store = stack.finish(timeout=120)
+    check_each_once(store, total)
+    assert retained >= 2 * total
+    assert store.count("LOSS") == 0
+    assert store.number("SELECT count(DISTINCT instance_id) FROM flows") == 1
+
+
+def test_without_a_working_memory_a_kill_costs_the_open_block_and_says_so(host):
+    """The numbers outlive the process even where the events do not: the LOSS is exact."""
+    stack = Stack(host.ns)
+    changes = {"spool": spool(stack), "capture": {"crash_safe": "off"},
+               "log": {"flush_interval": "10s"}}
+    stack.start_agent(**changes)
+    generate(host.ns, "udp", to="127.64.0.0:9", bind="127.0.0.1", spread=700, rate=7000, seconds=0.1)
+    wait_until(lambda: account(stack)["observed"] >= 700, 20, "the agent to see them")
+    observed = check_balanced(stack)["observed"]
+    stack.agent.kill()
+    stack.start_collector()
+    stack.start_agent(**changes)
+    check_balanced(stack)
+    store = stack.finish()
+    lost = store.number(f"SELECT sum(loss_count) FROM flows WHERE loss_cause = {CRASH}")
+    assert 0 < lost <= observed
+    first, last, estimated = store.query(
+        "SELECT loss_first_seq, loss_last_seq, loss_estimated FROM flows"
+        f" WHERE loss_cause = {CRASH}")[0]
+    assert int(last) - int(first) + 1 == lost and estimated == "false"
+    assert int(last) >= observed
+
+
+def test_a_stop_without_a_collector_keeps_everything(host):
+    stack = Stack(host.ns)
+    changes = {"spool": spool(stack), "stop_timeout": "1s"}
+    stack.start_agent(**changes)
+    generate(host.ns, "udp", to="127.64.0.0:9", bind="127.0.0.1", spread=500, rate=5000, seconds=0.1)
+    wait_observed(stack, 500)
+    assert stack.agent.stop(30) == 0
+    assert "retained in the spool" in stack.agent.errors()
+    stack.start_collector()
+    stack.start_agent(**changes)
+    end_all(host.ns)
+    store = stack.finish()
+    check_each_once(store, 500)
+
+
+def test_two_agents_do_not_share_a_spool(host):
+    stack = Stack(host.ns)
+    stack.start_agent(spool=spool(stack))
+    path = stack.write("second.yaml", stack.agent_config(
+        spool=spool(stack), control={"socket": str(stack.socket) + "2"}))
+    second = host.ns.spawn(BIN / "flowtraild", "--config", path)
+    assert second.wait(20) != 0
+    assert "in use by another agent" in second.errors()
+    assert stack.agent_is_capturing()
+    stack.start_collector()
+    stack.finish()
