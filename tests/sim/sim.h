@@ -74,6 +74,9 @@ struct sim {
     struct sim_agent agents[SIM_AGENTS_MAX];
 };
 
+/* The log's own sync (sim_wrap.c). */
+ft_err sim_wrap_real_sync(struct ft_log *log, uint64_t *ret_position);
+
 /* The world that runs now; NULL between runs. */
 extern struct sim *sim_world;
 

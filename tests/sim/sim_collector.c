@@ -15,8 +15,13 @@
 /* As in collector.c, and as the service manager's RestartSec. */
 #define PAUSE_NS   (1 * FT_NS_PER_S)
 #define RESTART_NS (2 * FT_NS_PER_S)
+#define IDLE_NS    (1 * FT_NS_PER_S)
 /* Blocks that the sinker takes at one moment. */
 #define SINK_STEPS 64
+/* How late a mutant is with its sync. */
+#define MUTANT_SYNC_NS (20 * FT_NS_PER_MS)
+/* Of the acknowledgements one in so many is looked at as if the power failed then. */
+#define LOOKS_ONE_IN 24
 
 static void boot(void *self);
 static void commit(void *self);
@@ -24,8 +29,11 @@ static void sink(void *self);
 static ft_err open_all(struct sim_collector *collector);
 static void close_all(struct sim_collector *collector);
 static void after_step(struct sim_collector *collector);
+static void count_flow(struct sim_collector *collector);
 static void look_at_account(void *ctx, const struct ft_instance *instance);
 static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, const char *when);
+static void look_behind_cut(struct sim_collector *collector);
+static void check_places(struct sim_collector *collector);
 static void on_row(void *ctx, const struct sim_sink_row *row);
 
 static void trace_disk(void *ctx, enum ft_fault_op op, const char *name, uint64_t offset,
@@ -44,6 +52,10 @@ void sim_collector_begin(struct sim *sim)
     if (sim_is_traced(sim)) {
         ft_fault_disk_trace(collector->disk, trace_disk, sim);
     }
+    collector->seen_disk = collector->disk;
+    if (sim->options.mutant != SIM_MUTANT_NONE) {
+        collector->seen_disk = sim_mutant_disk_create(sim->options.mutant, collector->disk);
+    }
     sim_add_node(sim, &collector->commit, "commit", commit, collector);
     sim_add_node(sim, &collector->sink, "sink", sink, collector);
     sim_add_node(sim, &collector->boot, "collector start", boot, collector);
@@ -59,6 +71,9 @@ void sim_collector_end(struct sim *sim)
         ft_err_ignore(ft_ingest_commit(collector->ingest, 0), "the run is over");
     }
     close_all(collector);
+    if (collector->seen_disk != collector->disk) {
+        ft_disk_destroy(collector->seen_disk);
+    }
     ft_disk_destroy(collector->disk);
 }
 
@@ -70,6 +85,7 @@ bool sim_collector_is_dying(const struct sim_collector *collector)
 void sim_collector_took(struct sim_collector *collector)
 {
     int64_t delay_ns = collector->sim->plan.commit_delay_ns;
+    collector->has_taken = true;
     sim_wake(&collector->commit,
              collector->sim->now_ns + sim_between(&collector->sim->time_random, 0, delay_ns));
 }
@@ -77,7 +93,7 @@ void sim_collector_took(struct sim_collector *collector)
 bool sim_collector_is_drained(struct sim_collector *collector)
 {
     /* With rows to be committed the sinker waits until that is due. */
-    return collector->commit.due_ns == FT_TIME_NEVER && collector->sink_waits &&
+    return !collector->has_taken && collector->sink_waits &&
            collector->sink_wait_ns == FT_TIME_NEVER;
 }
 
@@ -107,6 +123,9 @@ void sim_collector_says(struct sim_collector *collector, struct sim_conn *conn, 
         SIM_TRACE(sim, "collector acknowledges %" PRIu64 " to agent %u on %u",
                   response.ack.durable_seq, conn->agent_index, conn->number);
         sim_oracle_told(sim, instance, response.ack.durable_seq);
+        if (sim_one_in(&sim->fault_random, LOOKS_ONE_IN)) {
+            look_behind_cut(collector);
+        }
     }
 }
 
@@ -128,10 +147,12 @@ static void boot(void *self)
     }
     collector->up = true;
     collector->life++;
+    memset(collector->flow, 0, sizeof collector->flow);
     SIM_TRACE(sim, "the collector starts, life %u, the table has position %" PRIu64,
               collector->life, ft_sinker_stats(collector->sinker)->committed_position);
     look_at_log(sim, collector->log, ft_sinker_stats(collector->sinker)->committed_position,
                 "after the start of the collector");
+    sim_wake(&collector->commit, sim->now_ns);
     sim_wake(&collector->sink, sim->now_ns);
     after_step(collector);
 }
@@ -140,7 +161,7 @@ static ft_err open_store(struct sim_collector *collector)
 {
     struct sim *sim = collector->sim;
     struct sim_sink_options table = {
-        .disk = collector->disk, .on_row = on_row, .on_row_ctx = collector};
+        .disk = collector->seen_disk, .on_row = on_row, .on_row_ctx = collector};
     sim_oracle_table_begin(sim);
     FT_TRY(sim_sink_open(&table, &collector->table));
     FT_TRY(sim_sink_each_instance(collector->table, ft_recovery_add_stored, collector->instances));
@@ -165,19 +186,24 @@ static ft_err open_all(struct sim_collector *collector)
 {
     struct sim *sim = collector->sim;
     struct ft_random *random = &sim->program_random.base;
-    FT_TRY(ft_identity_load(collector->disk, "collector-id", random, &collector->collector_id));
-    FT_TRY(ft_identity_load(collector->disk, "log-id", random, &collector->log_id));
+    FT_TRY(
+        ft_identity_load(collector->seen_disk, "collector-id", random, &collector->collector_id));
+    FT_TRY(ft_identity_load(collector->seen_disk, "log-id", random, &collector->log_id));
     struct ft_log_options log = {
         .bytes_max = sim->plan.log_bytes_max, .segment_bytes = 4096, .full = FT_LOG_REFUSE};
-    FT_TRY(ft_log_disk_open(collector->disk, &log, NULL, NULL, &collector->log));
+    FT_TRY(ft_log_disk_open(collector->seen_disk, &log, NULL, NULL, &collector->log));
+    check_places(collector);
     FT_TRY(ft_instances_create(&collector->instances));
-    FT_TRY(ft_ledger_open(collector->disk, collector->instances, sim->now_ns, &collector->ledger));
+    FT_TRY(ft_ledger_open(collector->seen_disk, collector->instances, sim->now_ns,
+                          &collector->ledger));
     FT_TRY(open_store(collector));
     struct ft_ingest_options ingest = {.collector_id = collector->collector_id,
                                        .store_epoch = collector->log_id,
                                        .version = "0",
                                        .queue_bytes_max = sim->plan.queue_bytes_max,
                                        .window_bytes = sim->plan.window_bytes,
+                                       .agent_events_per_s = sim->plan.agent_events_per_s,
+                                       .agent_bytes_per_s = sim->plan.agent_bytes_per_s,
                                        .message_bytes_max = 1 << 20,
                                        .status_interval_ms = 5000,
                                        .clock = &sim->clock,
@@ -186,6 +212,61 @@ static ft_err open_all(struct sim_collector *collector)
                                        .ledger = collector->ledger,
                                        .peer_ops = &sim_net_peer_ops};
     return ft_ingest_create(&ingest, &collector->ingest);
+}
+
+static bool is_kept(const struct sim_collector *collector, uint64_t position)
+{
+    return position < SIM_POSITIONS_MAX &&
+           (collector->kept[position / 64] >> (position % 64) & 1) != 0;
+}
+
+/* What is not in the log any more was confirmed, and the cursor knows it. */
+static void check_places(struct sim_collector *collector)
+{
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(collector->log, &first, &last);
+    for (uint64_t position = ft_log_confirmed(collector->log) + 1;
+         position < first && !collector->places_may_lag; position++) {
+        if (is_kept(collector, position)) {
+            sim_broken(collector->sim,
+                       "position %" PRIu64 " left the log before the cursor had passed it",
+                       position);
+            return;
+        }
+    }
+}
+
+static void forget_unsynced(struct sim_collector *collector)
+{
+    for (uint64_t position = ft_log_durable(collector->log) + 1; position < SIM_POSITIONS_MAX;
+         position++) {
+        collector->kept[position / 64] &= ~(UINT64_C(1) << (position % 64));
+    }
+}
+
+void sim_collector_appended(struct sim_collector *collector, uint64_t position)
+{
+    if (position < SIM_POSITIONS_MAX) {
+        collector->kept[position / 64] |= UINT64_C(1) << (position % 64);
+    }
+}
+
+ft_err sim_collector_sync(struct sim_collector *collector, struct ft_log *log,
+                          uint64_t *ret_position)
+{
+    struct sim *sim = collector->sim;
+    if (sim->options.mutant == SIM_MUTANT_ACK_BEFORE_SYNC && log == collector->log &&
+        collector->up && !collector->unsynced) {
+        uint64_t first;
+        ft_log_bounds(log, &first, ret_position);
+        collector->unsynced = true;
+        collector->unsynced_to_ns = sim->now_ns + MUTANT_SYNC_NS;
+        sim_wake(&collector->sink, collector->unsynced_to_ns);
+        return FT_OK;
+    }
+    collector->unsynced = false;
+    return sim_wrap_real_sync(log, ret_position);
 }
 
 static void close_all(struct sim_collector *collector)
@@ -216,6 +297,10 @@ void sim_collector_die(struct sim_collector *collector)
     sim_count(sim, collector->next_cut == FT_FAULT_KILL ? SIM_FAULT_COLLECTOR_KILL
                                                         : SIM_FAULT_COLLECTOR_CUT);
     ft_fault_disk_stop_now(collector->disk);
+    collector->unsynced = false;
+    if (collector->log != NULL) {
+        forget_unsynced(collector);
+    }
     if (collector->up) {
         collector->dying = true;
         sim_net_collector_gone(sim, collector->next_silent);
@@ -234,17 +319,36 @@ static void commit(void *self)
     if (!collector->up) {
         return;
     }
+    struct sim *sim = collector->sim;
+    const struct ft_ingest_stats *stats = ft_ingest_stats(collector->ingest);
+    uint64_t n_syncs = stats->syncs;
     if (ft_ingest_commit(collector->ingest, 0) != FT_OK) {
-        sim_wake(&collector->commit, collector->sim->now_ns + PAUSE_NS);
+        sim_wake(&collector->commit, sim->now_ns + PAUSE_NS);
+    } else {
+        collector->has_taken = false;
+        sim_wake(&collector->commit, sim->now_ns + IDLE_NS);
     }
-    sim_wake(&collector->sink, collector->sim->now_ns);
+    count_flow(collector);
+    if (stats->syncs > n_syncs) {
+        sim_wake(&collector->sink, sim->now_ns);
+    }
     /* The main thread does, at any moment; sometimes durably. */
-    if (sim_between(&collector->sim->time_random, 0, 3) == 0) {
-        ft_err_ignore(ft_ledger_write(collector->ledger,
-                                      sim_between(&collector->sim->time_random, 0, 7) == 0),
+    if (sim_between(&sim->time_random, 0, 3) == 0) {
+        ft_err_ignore(ft_ledger_write(collector->ledger, sim_between(&sim->time_random, 0, 7) == 0),
                       "it is written again later");
     }
     after_step(collector);
+}
+
+static void count_flow(struct sim_collector *collector)
+{
+    const struct ft_ingest_stats *stats = ft_ingest_stats(collector->ingest);
+    uint64_t now[] = {stats->holds, stats->sent_away_full, stats->sent_away_overrun};
+    static const enum sim_fault kinds[] = {SIM_FAULT_HELD, SIM_FAULT_NO_PLACE, SIM_FAULT_TOO_MUCH};
+    for (size_t i = 0; i < sizeof now / sizeof now[0]; i++) {
+        collector->sim->result->faults[kinds[i]] += now[i] - collector->flow[i];
+        collector->flow[i] = now[i];
+    }
 }
 
 static void sink(void *self)
@@ -253,6 +357,10 @@ static void sink(void *self)
     struct sim *sim = collector->sim;
     if (!collector->up) {
         return;
+    }
+    uint64_t position;
+    if (collector->unsynced && sim->now_ns >= collector->unsynced_to_ns) {
+        ft_err_ignore(sim_collector_sync(collector, collector->log, &position), "a mutant's");
     }
     collector->sink_waits = false;
     for (unsigned i = 0; i < SINK_STEPS && !collector->sink_waits; i++) {
@@ -326,6 +434,25 @@ static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, 
     }
 }
 
+/* What would be there if the power failed now? */
+static void look_behind_cut(struct sim_collector *collector)
+{
+    struct sim *sim = collector->sim;
+    struct ft_disk *disk = ft_fault_disk_clone(collector->disk);
+    ft_fault_disk_restart(disk, FT_FAULT_LOSE);
+    ft_fault_disk_set_capacity(disk, 0);
+    struct ft_log_options options = {
+        .bytes_max = sim->plan.log_bytes_max, .segment_bytes = 4096, .full = FT_LOG_REFUSE};
+    struct ft_log *log = NULL;
+    if (ft_log_disk_open(disk, &options, NULL, NULL, &log) != FT_OK) {
+        sim_broken(sim, "after a power cut the log could not be opened");
+    } else {
+        look_at_log(sim, log, 0, "were the power cut now");
+    }
+    ft_log_destroy(log);
+    ft_disk_destroy(disk);
+}
+
 static void on_row(void *ctx, const struct sim_sink_row *row)
 {
     struct sim_collector *collector = ctx;
@@ -345,7 +472,9 @@ void sim_collector_check(struct sim_collector *collector)
         sim_broken(sim, "the collector's log has %" PRIu64 " bytes, more than %" PRIu64, log.bytes,
                    log.bytes_max);
     }
-    if (ft_fault_disk_breaches(collector->disk) > 0) {
+    /* The mutant that does just this is to be found by what it costs. */
+    if (ft_fault_disk_breaches(collector->disk) > 0 &&
+        sim->options.mutant != SIM_MUTANT_SYNC_RETRIED) {
         sim_broken(sim, "a file was synced again after its sync had failed");
     }
 }

@@ -14,9 +14,13 @@
 #include "sim_base.h"
 #include "sim_net.h"
 
+/* More positions than a run uses. */
+#define SIM_POSITIONS_MAX 16384
+
 struct sim_collector {
     struct sim *sim;
     struct ft_disk *disk;
+    struct ft_disk *seen_disk; /* As the program has it. */
     struct sim_node commit;
     struct sim_node sink;
     struct sim_node boot;
@@ -34,7 +38,14 @@ struct sim_collector {
     struct ft_ingest *ingest;
     struct ft_sink *table;
     struct ft_sinker *sinker;
-    bool sink_waits; /* The last step found nothing to do. */
+    bool has_taken;   /* Messages came since the last commit, or that failed. */
+    uint64_t flow[3]; /* What was counted of ingest's statistics. */
+    bool unsynced;    /* A mutant owes the log a sync. */
+    int64_t unsynced_to_ns;
+    /* Positions of the log that were durable once: bits. */
+    uint64_t kept[SIM_POSITIONS_MAX / 64];
+    bool places_may_lag; /* A full disk or a silent fault came in between. */
+    bool sink_waits;     /* The last step found nothing to do. */
     int64_t sink_wait_ns;
 };
 
@@ -51,6 +62,11 @@ bool sim_collector_is_drained(struct sim_collector *collector);
 /* An answer that is about to leave: what does it promise? */
 void sim_collector_says(struct sim_collector *collector, struct sim_conn *conn, const void *data,
                         size_t size);
+
+/* The commit thread appended a block, or syncs its log: called in place of the log's. */
+void sim_collector_appended(struct sim_collector *collector, uint64_t position);
+ft_err sim_collector_sync(struct sim_collector *collector, struct ft_log *log,
+                          uint64_t *ret_position);
 
 /* sinker.c waits: called in place of ft_log_reader_wait. */
 bool sim_collector_sink_waits(struct sim_collector *collector, int64_t deadline_mono_ns);

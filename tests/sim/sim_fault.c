@@ -126,7 +126,7 @@ static void apply_to_agent(struct sim *sim, enum sim_fault fault)
     }
     switch (fault) {
     case SIM_FAULT_BURST:
-        sim_agent_burst(agent, 1 + (unsigned)sim_below(random, 200));
+        sim_agent_burst(agent, 1 + (unsigned)sim_below(random, 100));
         break;
     case SIM_FAULT_AGENT_KILL:
         sim_agent_die(agent, false, FT_FAULT_KILL);
@@ -170,6 +170,7 @@ static ft_err some_error(struct ft_random_seeded *random)
 static void fail(struct sim *sim, enum ft_fault_op op)
 {
     struct ft_random_seeded *random = &sim->fault_random;
+    sim->collector.places_may_lag = true; /* It may be an error of a full disk. */
     uint64_t nth = 1 + sim_below(random, 20);
     uint64_t n_times = 1 + sim_below(random, 3);
     if (op == FT_FAULT_READ) {
@@ -206,6 +207,7 @@ static void apply_to_disk(struct sim *sim, enum sim_fault fault)
         fail(sim, names[sim_below(random, sizeof names / sizeof names[0])]);
         break;
     case SIM_FAULT_DISK_FULL:
+        sim->collector.places_may_lag = true;
         ft_fault_disk_set_capacity(disk, 1 + sim_below(random, 32 << 10));
         sim->faults.disk_full_to_ns = sim->now_ns + sim_between(random, 0, 20 * FT_NS_PER_S);
         sim_wake(&sim->faults.node, sim->faults.disk_full_to_ns);
@@ -301,6 +303,7 @@ static void observe(void *ctx, const char *name, const uint8_t *content, size_t 
     static struct placed blocks[PLACED_MAX];
     struct sim *sim = ctx;
     SIM_TRACE(sim, "silent fault in %s, %zu bytes at %zu of %zu", name, length, offset, size);
+    sim->collector.places_may_lag = true;
     if (strncmp(name, "cursor-", 7) == 0) {
         return;
     }

@@ -27,40 +27,43 @@
     X(COLLECTOR_CUT, "collector power cut", 5, 10000)                                              \
     X(COLLECTOR_LIMP, "collector restarts", 0, 10000)                                              \
     /* The collector's disk. */                                                                    \
-    X(CUT_LOSES, "unsynced data lost", 0, 10000)                                                   \
-    X(CUT_REORDERS, "writes reordered", 0, 1000)                                                   \
+    X(CUT_LOSES, "unsynced data lost", 0, 8000)                                                    \
+    X(CUT_REORDERS, "writes reordered", 0, 3500)                                                   \
     X(CUT_NAMES, "names lost", 0, 10000)                                                           \
     X(TORN_WRITE, "torn write", 0, 5000)                                                           \
-    X(READ_ERROR, "read error", 2, 5000)                                                           \
+    X(READ_ERROR, "read error", 6, 3500)                                                           \
     X(WRITE_ERROR, "write error", 2, 5000)                                                         \
     X(SYNC_ERROR, "sync error", 3, 5000)                                                           \
-    X(DIR_SYNC_ERROR, "directory sync error", 2, 5000)                                             \
-    X(NAME_ERROR, "open, rename, remove error", 2, 5000)                                           \
+    X(DIR_SYNC_ERROR, "directory sync error", 4, 2500)                                             \
+    X(NAME_ERROR, "open, rename, remove error", 4, 4000)                                           \
     X(DISK_FULL, "disk full", 2, 5000)                                                             \
     X(BIT_FLIP, "bit flip", 2, 5000)                                                               \
-    X(LOST_WRITE, "lost write", 2, 1000)                                                           \
-    X(MISDIRECTED, "misdirected write", 2, 1000)                                                   \
+    X(LOST_WRITE, "lost write", 4, 4000)                                                           \
+    X(MISDIRECTED, "misdirected write", 4, 3000)                                                   \
     /* The network. */                                                                             \
-    X(DELAY, "long delay", 3, 10000)                                                               \
-    X(OVERTAKEN, "old connection heard late", 0, 1000)                                             \
-    X(LINK_CUT, "link cut", 5, 10000)                                                              \
-    X(LOST_UP, "lost on the way up", 0, 5000)                                                      \
-    X(LOST_DOWN, "lost on the way down", 0, 5000)                                                  \
-    X(HALF_OPEN, "half-open", 3, 10000)                                                            \
+    X(DELAY, "long delay", 4, 10000)                                                               \
+    X(OVERTAKEN, "old connection heard late", 0, 500)                                              \
+    X(LINK_CUT, "link cut", 9, 10000)                                                              \
+    X(LOST_UP, "lost on the way up", 0, 2000)                                                      \
+    X(LOST_DOWN, "lost on the way down", 0, 1500)                                                  \
+    X(HALF_OPEN, "half-open", 6, 5000)                                                             \
     X(STALL_UP, "collector reads no more", 2, 5000)                                                \
     X(STALL_DOWN, "agent reads no more", 2, 5000)                                                  \
     X(REFUSED, "connection refused", 2, 5000)                                                      \
     X(UNANSWERED, "connection unanswered", 2, 5000)                                                \
-    X(AUTH, "token refused", 1, 5000)                                                              \
-    X(GO_AWAY, "go-away", 2, 5000)                                                                 \
+    X(AUTH, "token refused", 2, 5000)                                                              \
+    X(GO_AWAY, "go-away", 3, 5000)                                                                 \
     X(SLOW_DOWN, "slow-down", 2, 5000)                                                             \
-    X(GARBAGE_UP, "bad message to collector", 1, 5000)                                             \
-    X(GARBAGE_DOWN, "bad message to agent", 1, 5000)                                               \
+    X(HELD, "held for its rate", 0, 5000)                                                          \
+    X(NO_PLACE, "sent away, no place", 0, 500)                                                     \
+    X(TOO_MUCH, "sent away, too much", 0, 0)                                                       \
+    X(GARBAGE_UP, "bad message to collector", 2, 4000)                                             \
+    X(GARBAGE_DOWN, "bad message to agent", 2, 4000)                                               \
     X(BAD_ACK, "ack of what was never sent", 2, 5000)                                              \
-    X(FENCED, "session fenced", 0, 1000)                                                           \
+    X(FENCED, "session fenced", 0, 5000)                                                           \
     /* The clocks. */                                                                              \
     X(CLOCK_BACK, "clock back a day", 2, 5000)                                                     \
-    X(CLOCK_FORWARD, "clock forward ten years", 1, 5000)
+    X(CLOCK_FORWARD, "clock forward ten years", 2, 4000)
 
 enum sim_fault {
 #define SIM_FAULT_ENUM(id, name, weight, least) SIM_FAULT_##id,

@@ -4,9 +4,11 @@
  *
  *   sim --seeds FROM:COUNT [--seconds N] [--jobs N] [--min-faults] [--mutant NAME]
  *   sim --seed N [--trace] [--mutant NAME]
+ *   sim --find-mutants COUNT
  *
  * Each seed that breaks a promise, aborts or hangs is printed with what it broke, the end of its
- * trace and the command that repeats it; exit code 1.
+ * trace and the command that repeats it; exit code 1.  --find-mutants runs each planted bug until
+ * it is found, in COUNT seeds at most.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -35,6 +37,7 @@ struct arguments {
     unsigned jobs;
     bool trace;
     bool min_faults;
+    bool find_mutants;
     enum sim_mutant mutant;
 };
 
@@ -93,11 +96,15 @@ static enum sim_mutant mutant_of(const char *name)
 
 static void parse(int argc, char **argv, struct arguments *arguments)
 {
-    static const struct option options[] = {
-        {"seeds", required_argument, NULL, 's'},   {"seed", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 't'}, {"jobs", required_argument, NULL, 'j'},
-        {"trace", no_argument, NULL, 'v'},         {"min-faults", no_argument, NULL, 'f'},
-        {"mutant", required_argument, NULL, 'm'},  {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seeds", required_argument, NULL, 's'},
+                                            {"seed", required_argument, NULL, 'n'},
+                                            {"seconds", required_argument, NULL, 't'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"trace", no_argument, NULL, 'v'},
+                                            {"min-faults", no_argument, NULL, 'f'},
+                                            {"mutant", required_argument, NULL, 'm'},
+                                            {"find-mutants", required_argument, NULL, 'a'},
+                                            {NULL, 0, NULL, 0}};
     *arguments = (struct arguments){.program = argv[0], .jobs = 1};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -123,6 +130,11 @@ static void parse(int argc, char **argv, struct arguments *arguments)
             break;
         case 'f':
             arguments->min_faults = true;
+            break;
+        case 'a':
+            arguments->find_mutants = true;
+            arguments->from = 1;
+            arguments->count = number(optarg, '\0', NULL);
             break;
         case 'm':
             arguments->mutant = mutant_of(optarg);
@@ -250,14 +262,37 @@ static bool tell_total(const struct arguments *arguments, const struct sim_resul
     return enough || !arguments->min_faults;
 }
 
-static bool run_seeds(const struct arguments *arguments)
+struct outcome {
+    struct sim_result total;
+    uint64_t n_seeds;
+    double seconds;
+    unsigned n_failed;
+    struct worker failed[JOBS_MAX];
+};
+
+static void collect(struct worker *worker, int status, struct outcome *outcome)
+{
+    if (status != 0 && !worker->failed) {
+        worker->failed = true;
+        (void)snprintf(worker->text, sizeof worker->text, "the program ended: %s",
+                       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit code");
+    }
+    if (worker->failed) {
+        outcome->failed[outcome->n_failed++] = *worker;
+    }
+    add(&outcome->total, &worker->total);
+    outcome->n_seeds += worker->n_seeds;
+}
+
+static void run_seeds(const struct arguments *arguments, struct outcome *ret_outcome)
 {
     struct worker *workers = mmap(NULL, JOBS_MAX * sizeof *workers, PROT_READ | PROT_WRITE,
                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (workers == MAP_FAILED) {
         perror("mmap");
-        return false;
+        exit(1);
     }
+    memset(ret_outcome, 0, sizeof *ret_outcome);
     struct timespec begin;
     struct timespec end;
     (void)clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -269,30 +304,53 @@ static bool run_seeds(const struct arguments *arguments)
             exit(0); /* Not _exit: the leak checker looks at the end. */
         }
     }
-    struct sim_result total = {0};
-    uint64_t n_seeds = 0;
-    bool good = true;
     for (unsigned i = 0; i < arguments->jobs; i++) {
         int status = 0;
         (void)waitpid(pids[i], &status, 0);
-        struct worker *worker = &workers[i];
-        if (status != 0 && !worker->failed) {
-            worker->failed = true;
-            (void)snprintf(worker->text, sizeof worker->text, "the program ended: %s",
-                           WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit code");
-        }
-        if (worker->failed) {
-            tell_failure(arguments, worker);
-            good = false;
-        }
-        add(&total, &worker->total);
-        n_seeds += worker->n_seeds;
+        collect(&workers[i], status, ret_outcome);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    double seconds = (double)(end.tv_sec - begin.tv_sec) +
-                     (double)(end.tv_nsec - begin.tv_nsec) / (double)FT_NS_PER_S;
-    good = tell_total(arguments, &total, n_seeds, seconds) && good;
+    ret_outcome->seconds = (double)(end.tv_sec - begin.tv_sec) +
+                           (double)(end.tv_nsec - begin.tv_nsec) / (double)FT_NS_PER_S;
     (void)munmap(workers, JOBS_MAX * sizeof *workers);
+}
+
+static bool run_all(const struct arguments *arguments)
+{
+    static struct outcome outcome;
+    run_seeds(arguments, &outcome);
+    for (unsigned i = 0; i < outcome.n_failed; i++) {
+        tell_failure(arguments, &outcome.failed[i]);
+    }
+    return tell_total(arguments, &outcome.total, outcome.n_seeds, outcome.seconds) &&
+           outcome.n_failed == 0;
+}
+
+/* Each planted bug must be found, or finding none means nothing. */
+static bool find_mutants(struct arguments *arguments)
+{
+    static struct outcome outcome;
+    bool all = true;
+    for (unsigned i = 1; i < SIM_MUTANT_N; i++) {
+        arguments->mutant = (enum sim_mutant)i;
+        run_seeds(arguments, &outcome);
+        all = all && outcome.n_failed > 0;
+        (void)printf("%-20s %s", mutant_names[i], outcome.n_failed > 0 ? "found" : "NOT FOUND");
+        (void)printf(" after %" PRIu64 " seeds%s%s\n", outcome.n_seeds,
+                     outcome.n_failed > 0 ? ": " : "",
+                     outcome.n_failed > 0 ? outcome.failed[0].text : "");
+    }
+    return all;
+}
+
+static bool run_traced(const struct arguments *arguments)
+{
+    struct sim_options options = {
+        .seed = arguments->from, .trace = stdout, .mutant = arguments->mutant};
+    struct sim_result result;
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    bool good = sim_run(&options, &result);
+    (void)printf("seed %" PRIu64 ": %s\n", arguments->from, good ? "good" : result.text);
     return good;
 }
 
@@ -301,13 +359,10 @@ int main(int argc, char **argv)
     struct arguments arguments;
     parse(argc, argv, &arguments);
     if (arguments.trace) {
-        struct sim_options options = {
-            .seed = arguments.from, .trace = stdout, .mutant = arguments.mutant};
-        struct sim_result result;
-        (void)setvbuf(stdout, NULL, _IOLBF, 0);
-        bool good = sim_run(&options, &result);
-        (void)printf("seed %" PRIu64 ": %s\n", arguments.from, good ? "good" : result.text);
-        return good ? 0 : 1;
+        return run_traced(&arguments) ? 0 : 1;
     }
-    return run_seeds(&arguments) ? 0 : 1;
+    if (arguments.find_mutants) {
+        return find_mutants(&arguments) ? 0 : 1;
+    }
+    return run_all(&arguments) ? 0 : 1;
 }

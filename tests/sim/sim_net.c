@@ -30,6 +30,7 @@ static void lose_flying(struct sim_conn *conn, struct sim_pipe *pipe);
 static void cut_link(struct sim_conn *conn);
 static void half_open(struct sim_conn *conn);
 static void inject(struct sim_conn *conn, enum sim_fault fault);
+static void inject_response(struct sim_conn *conn, const struct ft_response *response);
 static void run_net(void *self);
 static void run_conn(struct sim_net *net, struct sim_conn *conn);
 static void arrive(struct sim_conn *conn, const struct sim_message *message);
@@ -54,6 +55,7 @@ static struct sim_conn *new_conn(struct sim_net *net, struct sim_agent *agent)
                                       .agent_index = agent->index,
                                       .agent = agent,
                                       .instance = agent->instance};
+            net->n_conns = i + 1 > net->n_conns ? i + 1 : net->n_conns;
             return conn;
         }
     }
@@ -217,6 +219,19 @@ void sim_stream_drop(struct sim_stream *stream, bool silently)
 
 /* The collector's end. */
 
+/* A mutant's: the agent hears of one event more. */
+static bool shift_welcome(struct sim_conn *conn, const void *data, size_t size)
+{
+    struct ft_response response;
+    if (ft_response_decode(data, size, &response, NULL) != FT_OK ||
+        response.kind != FT_RESPONSE_WELCOME || response.welcome.durable_seq == 0) {
+        return false;
+    }
+    response.welcome.durable_seq++;
+    inject_response(conn, &response);
+    return true;
+}
+
 static bool peer_send(void *peer, const void *data, size_t size)
 {
     struct sim_conn *conn = peer;
@@ -226,6 +241,10 @@ static bool peer_send(void *peer, const void *data, size_t size)
         return false;
     }
     sim_collector_says(collector, conn, data, size);
+    if (sim_of()->options.mutant == SIM_MUTANT_RESUME_OFF_BY_ONE &&
+        shift_welcome(conn, data, size)) {
+        return true;
+    }
     (void)put(conn, &conn->down, SIM_MESSAGE_DATA, data, size);
     return true;
 }
@@ -294,7 +313,7 @@ void sim_net_begin(struct sim *sim)
 
 void sim_net_end(struct sim *sim)
 {
-    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+    for (size_t i = 0; i < sim->net.n_conns; i++) {
         struct sim_conn *conn = &sim->net.conns[i];
         if (conn->used) {
             empty(&conn->up);
@@ -308,7 +327,7 @@ void sim_net_end(struct sim *sim)
 
 void sim_net_collector_gone(struct sim *sim, bool silently)
 {
-    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+    for (size_t i = 0; i < sim->net.n_conns; i++) {
         struct sim_conn *conn = &sim->net.conns[i];
         if (!conn->used) {
             continue;
@@ -454,7 +473,18 @@ static void lose_flying(struct sim_conn *conn, struct sim_pipe *pipe)
 /* Both ends are told, each in its time. */
 static void cut_link(struct sim_conn *conn)
 {
-    lose_flying(conn, &conn->up);
+    struct sim *sim = sim_of();
+    if (sim_one_in(&sim->fault_random, 2)) {
+        lose_flying(conn, &conn->up);
+    } else {
+        /* What the agent had sent is somewhere, and comes when it has a new connection. */
+        int64_t late_ns = sim_between(&sim->fault_random, 0, DELAY_NS);
+        for (struct sim_message *message = conn->up.first; message != NULL;
+             message = message->next) {
+            message->at_ns += late_ns;
+        }
+        conn->up.last_at_ns += late_ns;
+    }
     lose_flying(conn, &conn->down);
     (void)put(conn, &conn->up, SIM_MESSAGE_CLOSE, NULL, 0);
     send_close(conn, FT_E_UNREACHABLE, "the link was cut");
@@ -536,7 +566,7 @@ static struct sim_conn *choose(struct sim *sim)
 {
     struct sim_conn *chosen = NULL;
     uint64_t n = 0;
-    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+    for (size_t i = 0; i < sim->net.n_conns; i++) {
         struct sim_conn *conn = &sim->net.conns[i];
         if (conn->used && conn->agent != NULL && conn->session != NULL && !conn->ended &&
             !conn->up.cut && !conn->down.cut && !conn->is_half_open &&
@@ -607,7 +637,7 @@ static void hurry(struct sim_pipe *pipe, int64_t now_ns)
 void sim_net_calm(struct sim *sim)
 {
     sim->net.refuse_to_ns = 0;
-    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+    for (size_t i = 0; i < sim->net.n_conns; i++) {
         struct sim_conn *conn = &sim->net.conns[i];
         hurry(&conn->up, sim->now_ns);
         hurry(&conn->down, sim->now_ns);
@@ -620,7 +650,7 @@ void sim_net_calm(struct sim *sim)
 
 bool sim_net_is_whole(const struct sim *sim)
 {
-    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+    for (size_t i = 0; i < sim->net.n_conns; i++) {
         const struct sim_conn *conn = &sim->net.conns[i];
         if (conn->used && conn->agent != NULL &&
             (conn->ended || conn->up.cut || conn->down.cut || conn->is_half_open ||
@@ -634,7 +664,7 @@ bool sim_net_is_whole(const struct sim *sim)
 static void run_net(void *self)
 {
     struct sim_net *net = self;
-    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+    for (size_t i = 0; i < net->n_conns; i++) {
         if (net->conns[i].used) {
             run_conn(net, &net->conns[i]);
         }
@@ -715,7 +745,7 @@ static void accept_conn(struct sim_conn *conn)
 static void count_overtaken(const struct sim_conn *conn)
 {
     struct sim *sim = sim_of();
-    for (size_t i = 0; i < SIM_CONNS_MAX; i++) {
+    for (size_t i = 0; i < sim->net.n_conns; i++) {
         const struct sim_conn *other = &sim->net.conns[i];
         if (other->used && other->instance == conn->instance && other->number > conn->number &&
             other->session != NULL) {

@@ -64,6 +64,7 @@ struct sim_net {
     struct sim *sim;
     struct sim_node node;
     unsigned n_ever;
+    size_t n_conns; /* Places that were ever used. */
     struct sim_conn conns[SIM_CONNS_MAX];
     /* What happens to new connections until 'refuse_to_ns'. */
     int64_t refuse_to_ns;

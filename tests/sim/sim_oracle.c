@@ -180,13 +180,14 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
     if (!is_known(sim, instance, first_seq, last_seq, "an acknowledgement")) {
         return;
     }
-    if (last_seq > instance->told_seq) {
-        sim_broken(sim, "agent %u takes %" PRIu64 " for acknowledged; the collector told %" PRIu64,
-                   instance->agent, last_seq, instance->told_seq);
-    }
     for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
         if ((instance->seqs[seq].flags & SIM_SEQ_REJECTED) != 0) {
-            continue; /* The ack that rejects it covers it too. */
+            continue; /* The ack that rejects it covers it too, and it is not asked for again. */
+        }
+        if (seq > instance->told_seq) {
+            sim_broken(sim,
+                       "agent %u takes %" PRIu64 " for acknowledged; the collector told %" PRIu64,
+                       instance->agent, seq, instance->told_seq);
         }
         if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | SIM_SEQ_DROPPED)) != 0) {
             sim_broken(sim, "agent %u takes %" PRIu64 " for acknowledged twice, or dropped it",

@@ -19,7 +19,7 @@ static void plan_agent(struct sim *sim, struct sim_agent_plan *agent)
         .log_bytes_max = PICK(random, 16 << 10, 48 << 10, 256 << 10),
         .hold_bytes = PICK(random, 0, 4 << 10, 16 << 10),
         .window_bytes = PICK(random, 600, 4 << 10, 32 << 10),
-        .block_events_max = PICK(random, 1, 4, 16, 64),
+        .block_events_max = PICK(random, 1, 3, 8, 16, 64, 64),
         .flush_interval_ns = (int64_t)PICK(random, 20, 200, 1000) * FT_NS_PER_MS,
         .sync_interval_ns = (int64_t)PICK(random, 0, 50, 1000) * FT_NS_PER_MS,
         .gap_ns = (int64_t)PICK(random, 50, 200, 600) * FT_NS_PER_MS,
@@ -38,16 +38,21 @@ void sim_plan_make(struct sim *sim)
         .n_agents = 1 + (unsigned)sim_below(random, SIM_AGENTS_MAX),
         .same_instance_id = sim_one_in(random, 4),
         .log_bytes_max = PICK(random, 64 << 10, 256 << 10, 1 << 20),
-        .queue_bytes_max = PICK(random, 1000, 16 << 10, 256 << 10),
+        .queue_bytes_max = PICK(random, 4 << 10, 16 << 10, 256 << 10),
         .window_bytes = PICK(random, 1000, 16 << 10, 256 << 10),
+        .agent_events_per_s = PICK(random, 0, 0, 20),
+        .agent_bytes_per_s = PICK(random, 0, 0, 2 << 10),
         .batch_rows = PICK(random, 1, 20, 100, 1000),
         .batch_interval_ns = (int64_t)PICK(random, 10, 250, 2000) * FT_NS_PER_MS,
         .commit_delay_ns = (int64_t)PICK(random, 0, 2, 30) * FT_NS_PER_MS,
         .net_delay_ns = (int64_t)PICK(random, 1, 10, 100) * FT_NS_PER_MS,
         .pipe_bytes_max = PICK(random, 500, 8 << 10, 64 << 10),
         .load_ns = (int64_t)PICK(random, 10, 30, 60) * FT_NS_PER_S,
-        .fault_gap_ns = (int64_t)PICK(random, 300, 1500, 5000) * FT_NS_PER_MS,
+        .fault_gap_ns = (int64_t)PICK(random, 60, 250, 1000) * FT_NS_PER_MS,
     };
+    if (plan->window_bytes > plan->queue_bytes_max) {
+        plan->window_bytes = plan->queue_bytes_max; /* As collector/options.c settles it. */
+    }
     /* A third of the runs has few kinds, a third has many, the rest something between. */
     uint64_t one_in = PICK(random, 2, 6, 20);
     for (unsigned i = 0; i < SIM_FAULT_N; i++) {

@@ -38,6 +38,8 @@ struct sim_plan {
     struct sim_agent_plan agents[SIM_AGENTS_MAX];
     uint64_t log_bytes_max; /* The collector's. */
     uint64_t queue_bytes_max;
+    uint64_t agent_events_per_s;
+    uint64_t agent_bytes_per_s;
     uint64_t window_bytes;
     uint64_t batch_rows;
     int64_t batch_interval_ns;

@@ -4,8 +4,10 @@
  * seed, and nothing waits.
  */
 #include <stdarg.h>
+#include <string.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "sim.h"
 
 struct ft_random *__wrap_ft_random_system(void);
@@ -16,6 +18,19 @@ ft_err __wrap_ft_log_append(struct ft_log *log, const struct ft_block_info *info
                             size_t size, uint64_t *ret_position);
 ft_err __real_ft_log_append(struct ft_log *log, const struct ft_block_info *info, const void *data,
                             size_t size, uint64_t *ret_position);
+
+bool __wrap_ft_cond_wait_until(struct ft_cond *cond, struct ft_mutex *mutex,
+                               int64_t deadline_mono_ns);
+
+/* Nobody else is there to wait for. */
+bool __wrap_ft_cond_wait_until(struct ft_cond *cond, struct ft_mutex *mutex,
+                               int64_t deadline_mono_ns)
+{
+    (void)cond;
+    (void)mutex;
+    (void)deadline_mono_ns;
+    return false;
+}
 
 void __wrap_ft_log(enum ft_log_level level, const char *module, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -45,7 +60,38 @@ ft_err __wrap_ft_log_append(struct ft_log *log, const struct ft_block_info *info
             sim_agent_appended(&sim_world->agents[i], info, err);
         }
     }
+    if (log == sim_world->collector.log && err == FT_OK) {
+        sim_collector_appended(&sim_world->collector, *ret_position);
+    }
     return err;
+}
+
+ft_err __wrap_ft_log_sync(struct ft_log *log, uint64_t *ret_position);
+ft_err __real_ft_log_sync(struct ft_log *log, uint64_t *ret_position);
+
+ft_err __wrap_ft_log_sync(struct ft_log *log, uint64_t *ret_position)
+{
+    return sim_collector_sync(&sim_world->collector, log, ret_position);
+}
+
+ft_err sim_wrap_real_sync(struct ft_log *log, uint64_t *ret_position)
+{
+    return __real_ft_log_sync(log, ret_position);
+}
+
+ft_err __wrap_ft_instances_with(struct ft_instances *instances, const struct ft_instance_key *key,
+                                ft_instance_fn *fn, void *ctx);
+ft_err __real_ft_instances_with(struct ft_instances *instances, const struct ft_instance_key *key,
+                                ft_instance_fn *fn, void *ctx);
+
+ft_err __wrap_ft_instances_with(struct ft_instances *instances, const struct ft_instance_key *key,
+                                ft_instance_fn *fn, void *ctx)
+{
+    struct ft_instance_key bare = *key;
+    if (sim_world->options.mutant == SIM_MUTANT_DEDUP_BARE) {
+        memset(&bare.agent_id, 0, sizeof bare.agent_id);
+    }
+    return __real_ft_instances_with(instances, &bare, fn, ctx);
 }
 
 struct ft_random *__wrap_ft_random_system(void) { return &sim_world->program_random.base; }
