@@ -161,6 +161,7 @@ static struct ft_progress plan(const struct ft_exporter *exporter, uint64_t from
 {
     struct ft_progress progress = ft_exporter_progress(exporter);
     progress.acked_seq = kept->found ? kept->first_seq - 1 : exporter->acked_seq;
+    progress.stored_seq = ft_holes_below(&exporter->holes, progress.acked_seq);
     progress.done_events -= kept->n_events;
     add_gone(exporter, from_seq + 1, kept->first_seq - 1, &progress);
     return progress;

@@ -23,7 +23,8 @@ void ft_exporter_resume(struct ft_exporter *exporter)
     ft_log_reader_note(exporter->reader, note, &size);
     if (ft_progress_decode(note, size, &progress) && progress.acked_seq <= options->base_seq) {
         /* What is counted there is of an earlier instance. */
-        progress = (struct ft_progress){.acked_seq = progress.acked_seq};
+        progress =
+            (struct ft_progress){.acked_seq = progress.acked_seq, .stored_seq = progress.acked_seq};
     }
     ft_exporter_publish_progress(exporter, &progress);
     ft_holes_init(&exporter->holes, progress.acked_seq + 1);
@@ -31,6 +32,7 @@ void ft_exporter_resume(struct ft_exporter *exporter)
         exporter->gone = (struct ft_hole){progress.gone_first, progress.gone_last};
         ft_holes_add(&exporter->holes, progress.gone_first, progress.gone_last);
     }
+    ft_holes_add(&exporter->holes, progress.stored_seq + 1, progress.acked_seq);
     exporter->acked_seq = progress.acked_seq > options->base_seq ? progress.acked_seq : 0;
     exporter->read_seq = progress.acked_seq;
     exporter->ever_sent_seq =
@@ -64,7 +66,9 @@ struct ft_progress ft_exporter_progress(const struct ft_exporter *exporter)
                                 .rejected_events = exporter->stats.rejected_events,
                                 .gone_events = exporter->stats.gone_events,
                                 .gone_first = exporter->gone.first_seq,
-                                .gone_last = exporter->gone.last_seq};
+                                .gone_last = exporter->gone.last_seq,
+                                .stored_seq =
+                                    ft_holes_below(&exporter->holes, exporter->acked_seq)};
 }
 
 void ft_exporter_publish_progress(struct ft_exporter *exporter, const struct ft_progress *progress)
@@ -84,6 +88,24 @@ static bool part_of(const struct ft_msg_range *range, const struct ft_block_info
     ret_part->first_seq = range->first_seq > info->first_seq ? range->first_seq : info->first_seq;
     ret_part->last_seq = range->last_seq < last_seq ? range->last_seq : last_seq;
     return ret_part->first_seq <= ret_part->last_seq;
+}
+
+/* The last of them that is stored, or of those before them. */
+static uint64_t last_stored(const struct ft_exporter *exporter, const struct ft_hole *whole,
+                            bool is_lost, const struct ft_msg_range *rejected, unsigned n_rejected)
+{
+    uint64_t seq = is_lost ? whole->first_seq - 1 : whole->last_seq;
+    uint64_t before;
+    do {
+        before = seq;
+        for (unsigned i = 0; i < n_rejected; i++) {
+            if (rejected[i].first_seq <= seq && seq <= rejected[i].last_seq) {
+                seq = rejected[i].first_seq - 1;
+            }
+        }
+        seq = ft_holes_below(&exporter->holes, seq);
+    } while (seq != before);
+    return seq;
 }
 
 /* How many of these are lost that were not accounted for before. */
@@ -132,6 +154,7 @@ static void finish(struct ft_exporter *exporter, const struct ft_msg_range *reje
     struct ft_progress progress = ft_exporter_progress(exporter);
     progress.done_events += n_new;
     progress.rejected_events += n_lost;
+    progress.stored_seq = last_stored(exporter, &whole, is_lost, rejected, n_rejected);
     uint8_t note[FT_PROGRESS_SIZE];
     ft_progress_encode(&progress, note);
     ft_flight_pop(&exporter->flight);

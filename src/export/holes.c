@@ -55,6 +55,16 @@ uint64_t ft_holes_overlap(const struct ft_holes *holes, uint64_t first_seq, uint
     return n;
 }
 
+uint64_t ft_holes_below(const struct ft_holes *holes, uint64_t seq)
+{
+    for (size_t i = holes->n; i > 0 && holes->holes[i - 1].last_seq >= seq; i--) {
+        if (holes->holes[i - 1].first_seq <= seq) {
+            return holes->holes[i - 1].first_seq - 1; /* No other hole touches it. */
+        }
+    }
+    return seq;
+}
+
 bool ft_holes_next_outside(const struct ft_holes *holes, uint64_t first_seq, uint64_t last_seq,
                            struct ft_hole *ret_run)
 {

@@ -37,6 +37,9 @@ void ft_holes_add(struct ft_holes *holes, uint64_t first_seq, uint64_t last_seq)
 /* How many of first..last are in holes. */
 uint64_t ft_holes_overlap(const struct ft_holes *holes, uint64_t first_seq, uint64_t last_seq);
 
+/* The highest number up to 'seq' that is in no hole. */
+uint64_t ft_holes_below(const struct ft_holes *holes, uint64_t seq);
+
 /*
  * The first run of numbers within first..last that is in no hole; false when there is none.
  */

@@ -25,6 +25,7 @@ void ft_progress_encode(const struct ft_progress *progress, uint8_t to[FT_PROGRE
     put64(to + 24, progress->gone_events);
     put64(to + 32, progress->gone_first);
     put64(to + 40, progress->gone_last);
+    put64(to + 48, progress->stored_seq);
 }
 
 bool ft_progress_decode(const uint8_t *from, size_t size, struct ft_progress *ret_progress)
@@ -37,8 +38,10 @@ bool ft_progress_decode(const uint8_t *from, size_t size, struct ft_progress *re
                                          .rejected_events = get64(from + 16),
                                          .gone_events = get64(from + 24),
                                          .gone_first = get64(from + 32),
-                                         .gone_last = get64(from + 40)};
+                                         .gone_last = get64(from + 40),
+                                         .stored_seq = get64(from + 48)};
     return ret_progress->rejected_events <= ret_progress->done_events &&
            ret_progress->gone_events <= ret_progress->done_events - ret_progress->rejected_events &&
-           ret_progress->gone_first <= ret_progress->gone_last;
+           ret_progress->gone_first <= ret_progress->gone_last &&
+           ret_progress->stored_seq <= ret_progress->acked_seq;
 }

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FT_PROGRESS_SIZE ((size_t)48)
+#define FT_PROGRESS_SIZE ((size_t)56)
 
 struct ft_progress {
     uint64_t acked_seq;       /* The last number that is done with; 0: none yet. */
@@ -21,6 +21,8 @@ struct ft_progress {
     uint64_t gone_events;     /* Were stored at the collector, are lost there and here, and told. */
     uint64_t gone_first;      /* The last of these: numbers first..last; 0: none. */
     uint64_t gone_last;
+    /* The last number up to acked_seq that is stored at the collector: it may forget the rest. */
+    uint64_t stored_seq;
 };
 
 /* Numbers of 8 bytes, little-endian, in the order above. */

@@ -195,6 +195,45 @@ TEST(a_rejection_that_the_collector_has_forgotten_is_no_loss)
     teardown(&world);
 }
 
+/* The numbers behind the last stored one: a gap, a block that was rejected, one that is. */
+static void reject_tail(struct world *world, uint64_t keep_bytes)
+{
+    struct ft_exporter_options options = {0};
+    setup_with(world, &options, LARGE, keep_bytes);
+    move_to_disk(world);
+    world->counts = true;
+    ft_exporter_enable(world->exporter);
+    seal(world, 10, 1000);
+    run_for(world, FT_NS_PER_S);
+    world->dropped_events += 10;
+    tell(world, 11, 20);
+    world->next_seq = 21;
+    world->rejects = 1;
+    seal(world, 10, 1000);
+    seal(world, 10, 1000);
+    run_for(world, FT_NS_PER_S);
+    CHECK_INT(world->rejected_events, 20);
+    world->rejects = 0;
+}
+
+TEST(a_rejection_that_both_have_forgotten_is_no_loss)
+{
+    for (int keep = 0; keep < 2; keep++) {
+        struct world world;
+        reject_tail(&world, keep != 0 ? LARGE : 0);
+        restart(&world);
+        set_back(&world, 10);
+        run_for(&world, 10 * FT_NS_PER_S);
+        CHECK_INT(stats_of(&world)->gone_back, 0);
+        CHECK_INT(stats_of(&world)->gone_events, 0);
+        CHECK_INT(world.rejected_events, 20);
+        seal(&world, 10, 1000);
+        run_for(&world, FT_NS_PER_S);
+        check_each_once(&world);
+        teardown(&world);
+    }
+}
+
 TEST(another_epoch_alone_sends_nothing_again)
 {
     struct world world;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "export/exporter.h"
+#include "lib/fault_disk.h"
 #include "lib/test.h"
 
 #define MESSAGES_MAX 512
@@ -16,8 +17,11 @@ struct world {
     struct ft_clock clock;
     int64_t now_ns;
     struct ft_random_seeded random;
+    struct ft_disk *disk; /* NULL: the log is in memory. */
+    struct ft_log_options log_options;
     struct ft_log *log;
     struct ft_exporter *exporter;
+    struct ft_exporter_options options;
     /* The stream. */
     struct ft_stream stream;
     bool wanted; /* open() was called, nothing answered yet. */
@@ -343,6 +347,17 @@ static inline void on_drop(void *ctx, const struct ft_block_info *info, size_t s
     tell(ctx, info->first_seq, info->first_seq + info->n_events - 1);
 }
 
+static inline void open_log_and_exporter(struct world *world)
+{
+    if (world->disk != NULL) {
+        CHECK_OK(ft_log_disk_open(world->disk, &world->log_options, NULL, NULL, &world->log));
+    } else {
+        CHECK_OK(ft_log_memory_create(&world->log_options, &world->log));
+    }
+    world->options.log = world->log;
+    CHECK_OK(ft_exporter_create(&world->options, &world->exporter));
+}
+
 /* As the options say; 'keep_bytes' of the log. */
 static inline void setup_with(struct world *world, const struct ft_exporter_options *given,
                               uint64_t log_bytes, uint64_t keep_bytes)
@@ -358,21 +373,19 @@ static inline void setup_with(struct world *world, const struct ft_exporter_opti
     world->next_seq = 1;
     ft_random_seeded_init(&world->random, 1);
     world->store_epoch.bytes[0] = 1;
-    struct ft_log_options log = {.bytes_max = log_bytes,
-                                 .full = FT_LOG_DROP_OLDEST,
-                                 .readers_hold = true,
-                                 .on_drop = on_drop,
-                                 .on_drop_ctx = world,
-                                 .keep_bytes = keep_bytes,
-                                 .segment_bytes = 16384};
-    CHECK_OK(ft_log_memory_create(&log, &world->log));
-    struct ft_exporter_options options = {
+    world->log_options = (struct ft_log_options){.bytes_max = log_bytes,
+                                                 .full = FT_LOG_DROP_OLDEST,
+                                                 .readers_hold = true,
+                                                 .on_drop = on_drop,
+                                                 .on_drop_ctx = world,
+                                                 .keep_bytes = keep_bytes,
+                                                 .segment_bytes = 16384};
+    world->options = (struct ft_exporter_options){
         .link = ft_link_options_default,
         .window_bytes = given->window_bytes != 0 ? given->window_bytes : 1 << 20,
         .clock = &world->clock,
         .random = &world->random.base,
         .stream = &world->stream,
-        .log = world->log,
         .agent_id = {{0xa}},
         .instance_id = {{0xb}},
         .receipts = given->receipts,
@@ -387,7 +400,33 @@ static inline void setup_with(struct world *world, const struct ft_exporter_opti
                  .on_gone_back = host_on_gone_back,
                  .on_gone = host_on_gone,
                  .on_state = host_on_state}};
-    CHECK_OK(ft_exporter_create(&options, &world->exporter));
+    open_log_and_exporter(world);
+}
+
+/* With the log on a disk from here on; it is empty still. */
+static inline void move_to_disk(struct world *world)
+{
+    ft_exporter_destroy(world->exporter);
+    ft_log_destroy(world->log);
+    world->disk = ft_fault_disk_create(1);
+    open_log_and_exporter(world);
+}
+
+/* Another process goes on with that disk. */
+static inline void restart(struct world *world)
+{
+    uint64_t position;
+    CHECK_OK(ft_log_sync(world->log, &position));
+    ft_exporter_destroy(world->exporter);
+    ft_log_destroy(world->log);
+    struct ft_stream_event event;
+    close_stream(world, &event, FT_OK, "");
+    world->options.bound = true;
+    world->options.collector_id = world->collector_id;
+    world->options.binding = world->binding;
+    world->options.known_seq = world->next_seq - 1;
+    open_log_and_exporter(world);
+    ft_exporter_enable(world->exporter);
 }
 
 static inline void setup(struct world *world)
@@ -400,6 +439,9 @@ static inline void teardown(struct world *world)
 {
     ft_exporter_destroy(world->exporter);
     ft_log_destroy(world->log);
+    if (world->disk != NULL) {
+        ft_disk_destroy(world->disk);
+    }
     for (size_t i = 0; i < world->n_in; i++) {
         ft_buf_deinit(&world->inbox[i]);
     }
