@@ -215,14 +215,15 @@ ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_
     return err;
 }
 
-/* What is confirmed needs no range any more; what touches becomes one. */
+/* What is confirmed needs no range any more; what touches or overlaps becomes one: a segment that
+ * was made of others has no blocks where one of those was dropped before. */
 static ft_err add_range_locked(struct ft_spool *spool, uint64_t first, uint64_t last,
                                uint64_t confirmed)
 {
     size_t n = 0;
     for (size_t i = 0; i < spool->n_dropped; i++) {
         struct ft_log_range range = spool->dropped[i];
-        if (range.last + 1 == first || last + 1 == range.first) {
+        if (range.first <= last + 1 && first <= range.last + 1) {
             first = range.first < first ? range.first : first;
             last = range.last > last ? range.last : last;
         } else if (range.last > confirmed) {

@@ -306,6 +306,12 @@ static ft_err inspect_all(struct recovery *recovery)
         qsort(recovery->candidates, recovery->n, sizeof(struct ft_store_candidate), by_number);
     }
     /* What may become one segment is read block by block. */
+    const struct ft_log_options *options = &recovery->disk->base.options;
+    for (size_t i = 0; i < options->n_dropped; i++) {
+        if (options->dropped[i].last > recovery->position_max) {
+            recovery->position_max = options->dropped[i].last; /* Else they would be dropped too. */
+        }
+    }
     size_t small_from = recovery->n;
     uint64_t bytes = 0;
     while (small_from > 0) {
@@ -337,8 +343,8 @@ static uint64_t dropped_from(const struct recovery *recovery,
     uint64_t last = candidate->blocks.last < limit ? candidate->blocks.last : limit - 1;
     for (size_t i = 0; i < options->n_dropped; i++) {
         const struct ft_log_range *range = &options->dropped[i];
-        if (range->first <= last && last <= range->last) {
-            return range->first;
+        if (range->first <= last && last <= range->last && range->first < limit) {
+            limit = range->first;
         }
     }
     return limit;

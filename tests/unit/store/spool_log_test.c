@@ -240,6 +240,37 @@ TEST(dropped_positions_do_not_come_back)
     ft_disk_destroy(account.disk);
 }
 
+TEST(dropped_positions_are_not_used_again)
+{
+    /* Only what a reader holds is left; what was dropped behind it left no file. */
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    struct ft_log_options options = options_of(&account);
+    struct ft_log *log = open_log(&account, &options);
+    append_n(log, 1, 4);
+    sync_log(log);
+    ft_log_destroy(log);
+    struct ft_log_range gone[2] = {{60, 200}, {5, 70}};
+    options.dropped = gone;
+    options.n_dropped = 2;
+    log = open_log(&account, &options);
+    append_n(log, 5, 8);
+    sync_log(log);
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(log, &first, &last);
+    CHECK_INT(first, 1);
+    CHECK_INT(last, 204);
+    ft_log_destroy(log);
+    /* What was written then is not taken for what was dropped before. */
+    log = open_log(&account, &options);
+    struct ft_log_reader *reader;
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    CHECK_INT(read_all(reader), 8);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
 TEST(unreadable_blocks_of_a_dropped_segment_are_told_as_such)
 {
     struct account account = {.disk = ft_fault_disk_create(1)};
