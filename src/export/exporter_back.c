@@ -59,6 +59,7 @@ ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
     }
     uint64_t n_gone = progress.gone_events - exporter->stats.gone_events;
     if (n_gone > 0) {
+        ft_exporter_keep_place(exporter);
         tell_gone(exporter, from_seq + 1, kept.first_seq - 1, n_gone);
     }
     exporter->acked_seq = progress.acked_seq;
@@ -85,6 +86,7 @@ void ft_exporter_write_off(struct ft_exporter *exporter, uint64_t first_seq, uin
     ft_progress_encode(&progress, note);
     ft_err_ignore(ft_log_reader_set_note(exporter->reader, note, sizeof note),
                   "it is kept with the next place");
+    ft_exporter_keep_place(exporter);
     exporter->stats.account_version++;
     tell_gone(exporter, first_seq, last_seq, n_gone);
     exporter->gone = (struct ft_hole){progress.gone_first, progress.gone_last};

@@ -74,6 +74,11 @@ void ft_exporter_write_off(struct ft_exporter *exporter, uint64_t first_seq, uin
 /* exporter_log.c */
 /* The counts as they are kept with a place in the log. */
 struct ft_progress ft_exporter_progress(const struct ft_exporter *exporter);
+/*
+ * The place and its counts are on disk: what is told as lost now must not come again after a power
+ * cut, or it would be told again.
+ */
+void ft_exporter_keep_place(struct ft_exporter *exporter);
 /* Makes these the counts that others see. */
 void ft_exporter_publish_progress(struct ft_exporter *exporter, const struct ft_progress *progress);
 /* Goes on where an earlier process stopped. */

@@ -71,6 +71,12 @@ struct ft_progress ft_exporter_progress(const struct ft_exporter *exporter)
                                     ft_holes_below(&exporter->holes, exporter->acked_seq)};
 }
 
+void ft_exporter_keep_place(struct ft_exporter *exporter)
+{
+    ft_err_ignore(ft_log_reader_keep(exporter->reader),
+                  "a disk that fails may have it told twice, which is better than not at all");
+}
+
 void ft_exporter_publish_progress(struct ft_exporter *exporter, const struct ft_progress *progress)
 {
     exporter->stats.rejected_events = progress->rejected_events;
@@ -161,6 +167,9 @@ static void finish(struct ft_exporter *exporter, const struct ft_msg_range *reje
     ft_err_ignore(
         ft_log_reader_confirm_noted(exporter->reader, first.block.position, note, sizeof note),
         "a position that is not kept is confirmed again by a later one");
+    if (n_lost > 0) {
+        ft_exporter_keep_place(exporter);
+    }
     exporter->stats.account_version++;
     if (is_lost) {
         tell_lost(exporter, whole, first.lost_cause == FT_LOSS_SPOOL_DAMAGED, first.lost_reason);

@@ -221,7 +221,7 @@ TEST(a_rejection_that_both_have_forgotten_is_no_loss)
     for (int keep = 0; keep < 2; keep++) {
         struct world world;
         reject_tail(&world, keep != 0 ? LARGE : 0);
-        restart(&world);
+        restart(&world, FT_FAULT_KILL);
         set_back(&world, 10);
         run_for(&world, 10 * FT_NS_PER_S);
         CHECK_INT(stats_of(&world)->gone_back, 0);
@@ -232,6 +232,29 @@ TEST(a_rejection_that_both_have_forgotten_is_no_loss)
         check_each_once(&world);
         teardown(&world);
     }
+}
+
+TEST(what_was_told_as_lost_is_not_told_again_after_a_power_cut)
+{
+    struct world world;
+    reject_tail(&world, LARGE);
+    seal(&world, 10, 1000);
+    run_for(&world, FT_NS_PER_S);
+    restart(&world, FT_FAULT_LOSE);
+    world.rejects = 1; /* It would say so again if it were sent again. */
+    run_for(&world, 10 * FT_NS_PER_S);
+    CHECK_INT(world.rejected_events, 20);
+    world.rejects = 0;
+    set_back(&world, 5);
+    world.n_lost = 1;
+    world.lost[0] = (struct ft_msg_hole){6, 10};
+    world.durable_seq = 50;
+    run_for(&world, 10 * FT_NS_PER_S);
+    CHECK_INT(world.n_gone, 1);
+    restart(&world, FT_FAULT_LOSE);
+    run_for(&world, 10 * FT_NS_PER_S);
+    CHECK_INT(world.n_gone, 1);
+    teardown(&world);
 }
 
 TEST(another_epoch_alone_sends_nothing_again)

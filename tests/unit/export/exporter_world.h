@@ -413,12 +413,14 @@ static inline void move_to_disk(struct world *world)
 }
 
 /* Another process goes on with that disk. */
-static inline void restart(struct world *world)
+static inline void restart(struct world *world, enum ft_fault_cut cut)
 {
     uint64_t position;
     CHECK_OK(ft_log_sync(world->log, &position));
+    ft_fault_disk_stop_now(world->disk);
     ft_exporter_destroy(world->exporter);
     ft_log_destroy(world->log);
+    ft_fault_disk_restart(world->disk, cut);
     struct ft_stream_event event;
     close_stream(world, &event, FT_OK, "");
     world->options.bound = true;
