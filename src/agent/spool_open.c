@@ -50,6 +50,7 @@ static void take_kept(struct ft_spool *spool, struct ft_spool_state *state,
                       struct finding *finding);
 static void settle_rest(struct ft_spool *spool, struct finding *finding,
                         struct ft_spool_report *report);
+static ft_err tell_again(struct ft_spool *spool, uint64_t acked_seq);
 static ft_err keep_progress(struct ft_spool *spool, const struct ft_progress *progress);
 
 ft_err ft_spool_open(const struct ft_spool_options *options, struct ft_disk *disk,
@@ -106,10 +107,14 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
         uint64_t acked = finding.progress.done_events - by_exporter(&finding.progress);
         ft_tally_rebase(spool->tally, spool->identity.base_seq, acked);
         state->tally.lost_by_exporter = 0;
-        finding.progress = (struct ft_progress){.acked_seq = finding.progress.acked_seq};
+        finding.progress = (struct ft_progress){.acked_seq = finding.progress.acked_seq,
+                                                .stored_seq = finding.progress.acked_seq};
     }
     if (err == FT_OK) {
         settle(spool, state, &finding, report);
+        err = report->n_missing > 0 ? tell_again(spool, finding.progress.acked_seq) : FT_OK;
+    }
+    if (err == FT_OK) {
         err = ft_spool_write_state(spool);
     }
     if (err == FT_OK && finding.place_lost) {
@@ -194,7 +199,8 @@ static ft_err look_into_log(struct ft_spool *spool, uint64_t base_seq, struct fi
     }
     if (finding->progress.acked_seq <= base_seq) {
         /* What is counted there is of an earlier instance. */
-        finding->progress = (struct ft_progress){.acked_seq = finding->progress.acked_seq};
+        finding->progress = (struct ft_progress){.acked_seq = finding->progress.acked_seq,
+                                                 .stored_seq = finding->progress.acked_seq};
     }
     /* The collector may have them: they are dropped no sooner than it has said so. */
     ft_log_reader_hold(reader, spool->options.window_bytes);
@@ -365,6 +371,9 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state, struct 
         settle_crash(spool, state, finding, report);
     }
     settle_rest(spool, finding, report);
+    /* The process may have died before it knew what that does to its LOSS events. */
+    ft_tally_not_stored(spool->tally, finding->progress.stored_seq + 1,
+                        finding->progress.acked_seq);
     ft_tally_acked(spool->tally, finding->progress.acked_seq);
 }
 
@@ -446,6 +455,38 @@ static void settle_rest(struct ft_spool *spool, struct finding *finding,
                                .count = report->n_missing};
         ft_tally_lose_numbered(spool->tally, &loss);
     }
+}
+
+/* Which blocks are missing nobody knows; but LOSS events that are not there will reach nobody. */
+static ft_err tell_again(struct ft_spool *spool, uint64_t acked_seq)
+{
+    struct ft_tally_record *record = malloc(sizeof *record);
+    if (record == NULL) {
+        return ft_err_from_errno(ENOMEM);
+    }
+    uint64_t version;
+    ft_tally_save(spool->tally, record, &version);
+    const struct ft_loss_book *book = &record->book;
+    bool there[FT_LOSS_BOOK_TOLD_MAX] = {false};
+    struct ft_log_reader *reader = NULL;
+    ft_err err = ft_log_reader_open(spool->log, "spool-look", true, &reader);
+    while (err == FT_OK || err == FT_E_CORRUPT) {
+        struct ft_block block;
+        err = ft_log_reader_next(reader, false, &block);
+        uint64_t last_seq = block.info.first_seq + block.info.n_events - 1;
+        for (size_t i = 0; i < book->n_told && err == FT_OK; i++) {
+            there[i] |= book->told[i].seq >= block.info.first_seq && book->told[i].seq <= last_seq;
+        }
+        ft_block_release(&block);
+    }
+    ft_log_reader_close(reader);
+    for (size_t i = 0; i < book->n_told && err == ft_err_from_errno(EAGAIN); i++) {
+        if (!there[i] && book->told[i].seq > acked_seq) {
+            ft_tally_not_stored(spool->tally, book->told[i].seq, book->told[i].seq);
+        }
+    }
+    free(record);
+    return err == ft_err_from_errno(EAGAIN) ? FT_OK : err;
 }
 
 /* From the beginning there is a note, so that one that is missing was lost. */

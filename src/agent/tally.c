@@ -214,6 +214,14 @@ void ft_tally_untell(struct ft_tally *tally, uint64_t seq)
     ft_mutex_unlock(&tally->lock);
 }
 
+void ft_tally_not_stored(struct ft_tally *tally, uint64_t first_seq, uint64_t last_seq)
+{
+    ft_mutex_lock(&tally->lock);
+    ft_loss_book_dropped(&tally->record.book, first_seq, last_seq);
+    changed_locked(tally);
+    ft_mutex_unlock(&tally->lock);
+}
+
 void ft_tally_acked(struct ft_tally *tally, uint64_t seq)
 {
     ft_mutex_lock(&tally->lock);

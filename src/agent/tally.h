@@ -96,6 +96,8 @@ void ft_tally_lose_numbered(struct ft_tally *tally, const struct ft_loss *loss);
 bool ft_tally_tell(struct ft_tally *tally, uint64_t seq, struct ft_loss *ret_loss);
 /* What was told behind 'seq' never left the process: it is to be told again. */
 void ft_tally_untell(struct ft_tally *tally, uint64_t seq);
+/* Of what was told there, first..last, the collector has nothing: it is to be told again. */
+void ft_tally_not_stored(struct ft_tally *tally, uint64_t first_seq, uint64_t last_seq);
 /* Everything up to 'seq' is with the collector. */
 void ft_tally_acked(struct ft_tally *tally, uint64_t seq);
 /* Nothing behind 'seq' is with it any more; what is lost by that follows through reject(). */

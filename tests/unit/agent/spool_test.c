@@ -72,6 +72,79 @@ TEST(a_kill_costs_what_was_not_sealed_and_says_so_exactly)
     world_deinit(&world);
 }
 
+/* The newest block is rejected, or damaged: the LOSS event in it reaches nobody. */
+static void reject_rest(void)
+{
+    struct ft_block block;
+    struct ft_progress progress = world.progress;
+    while (ft_log_reader_next(world.reader, true, &block) == FT_OK) {
+        progress.acked_seq = block.info.first_seq + block.info.n_events - 1;
+        progress.done_events += block.info.n_events;
+        progress.rejected_events += block.info.n_events;
+        uint8_t note[FT_PROGRESS_SIZE];
+        ft_progress_encode(&progress, note);
+        CHECK_OK(ft_log_reader_confirm_noted(world.reader, block.position, note, sizeof note));
+        ft_block_release(&block);
+    }
+    CHECK(progress.rejected_events > 0);
+    world.durable_seq = progress.acked_seq;
+}
+
+TEST(what_a_rejected_block_told_is_told_again)
+{
+    world_init(&world, 1);
+    CHECK_OK(world_open(&world));
+    world_make(&world, 40);
+    world_work(&world, 1);
+    world_work(&world, 2 * FT_NS_PER_S);
+    world_deliver(&world, 64, 0);
+    CHECK_INT(world.progress.acked_seq, 40);
+    world_lose(&world, 7);
+    world_make(&world, 3);
+    world_work(&world, 2 * FT_NS_PER_S);
+    world_work(&world, 2 * FT_NS_PER_S);
+    reject_rest();
+    kill_world(); /* Before it could tell anyone. */
+    CHECK_OK(world_open(&world));
+    uint64_t n_rejected = world.progress.rejected_events;
+    CHECK_INT(world.progress.stored_seq, 40);
+    ft_pipeline_flush(world.pipeline);
+    for (unsigned i = 0; i < 10; i++) {
+        world_work(&world, 2 * FT_NS_PER_S);
+        world_deliver(&world, 64, 0);
+    }
+    CHECK_INT(world.n_told, 7 + n_rejected);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
+TEST(what_a_block_told_that_waited_for_a_full_disk_is_told_again)
+{
+    world_init(&world, 1);
+    world.memory_bytes = 16 << 10;
+    CHECK_OK(world_open(&world));
+    world_make(&world, 20);
+    world_work(&world, 1);
+    world_work(&world, 2 * FT_NS_PER_S);
+    ft_fault_disk_set_capacity(world.disk, 1);
+    for (unsigned i = 0; ft_spool_stats(world.spool)->failures == 0; i++) {
+        CHECK(i < 1000); /* It has some reserve. */
+        world_lose(&world, 7);
+        world_make(&world, 19);
+        world_work(&world, FT_NS_PER_S);
+    }
+    world_make(&world, 4000); /* What is behind that block is dropped, up to a later number. */
+    world_work(&world, 2 * FT_NS_PER_S);
+    kill_world();
+    ft_fault_disk_set_capacity(world.disk, 0);
+    CHECK_OK(world_open(&world));
+    CHECK(world.report.n_missing > 0);
+    world_drain(&world);
+    world_check_end(&world);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
 /* What outlives the process makes a kill cost nothing, at whatever point it comes. */
 TEST(a_kill_costs_nothing_where_the_last_commit_is_kept)
 {

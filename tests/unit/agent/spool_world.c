@@ -251,6 +251,7 @@ void world_deliver(struct world *world, unsigned n, unsigned unacked)
     }
     for (unsigned i = 0; i + unacked < n_read; i++) {
         world->progress.acked_seq = infos[i].first_seq + infos[i].n_events - 1;
+        world->progress.stored_seq = world->progress.acked_seq;
         world->progress.done_events += infos[i].n_events;
         uint8_t note[FT_PROGRESS_SIZE];
         ft_progress_encode(&world->progress, note);
