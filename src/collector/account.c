@@ -21,6 +21,12 @@ static uint64_t rejected_unheard(const struct ft_told *told)
     return above(told->our_rejected_events, told->lost[FT_LOSS_REJECTED]);
 }
 
+static uint64_t unsettled(const struct ft_instance *instance)
+{
+    return above(instance->appended_events,
+                 instance->stored_events + instance->quarantined_events + instance->damaged_events);
+}
+
 void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy *ret_discrepancy)
 {
     const struct ft_told *told = &instance->told;
@@ -35,9 +41,7 @@ void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy
     }
     /* While something is on its way to the store nobody can tell. */
     if (instance->stored_seq >= instance->appended_seq) {
-        discrepancy.store = above(instance->appended_events, instance->stored_events +
-                                                                 instance->quarantined_events +
-                                                                 instance->damaged_events);
+        discrepancy.store = unsettled(instance);
     }
     uint64_t told_apart =
         instance->appended_events + instance->rejected_events + instance->missing_events;
@@ -71,11 +75,22 @@ void ft_discrepancy_format(const struct ft_discrepancy *discrepancy, struct ft_b
     }
 }
 
+uint64_t ft_account_waiting(const struct ft_instance *instance)
+{
+    return instance->stored_seq >= instance->appended_seq ? 0 : unsettled(instance);
+}
+
+const uint64_t *ft_account_losses(const struct ft_instance *instance)
+{
+    return instance->told.known ? instance->told.lost : instance->lost_events;
+}
+
 void ft_account_add(struct ft_account *account, const struct ft_instance *instance)
 {
     const struct ft_told *told = &instance->told;
-    const uint64_t *by_cause = told->known ? told->lost : instance->lost_events;
-    uint64_t stored = instance->appended_events;
+    const uint64_t *by_cause = ft_account_losses(instance);
+    uint64_t taken = instance->appended_events;
+    uint64_t apart = instance->quarantined_events + instance->damaged_events;
     uint64_t lost = sum(by_cause);
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
         account->lost_by_cause[cause] += by_cause[cause];
@@ -84,17 +99,19 @@ void ft_account_add(struct ft_account *account, const struct ft_instance *instan
         uint64_t unheard = rejected_unheard(told);
         account->lost_by_cause[FT_LOSS_REJECTED] += unheard;
         lost += unheard;
-        uint64_t arrived = above(stored + unheard, told->acknowledged_events);
+        uint64_t arrived = above(taken + unheard, told->acknowledged_events);
         account->retained += above(told->retained_events, arrived);
         account->merged += told->merged_events;
         account->observed += told->observed_events + above(arrived, told->retained_events);
     } else {
-        account->observed += stored + lost;
+        account->observed += taken + lost;
     }
     struct ft_discrepancy discrepancy;
     ft_discrepancy_of(instance, &discrepancy);
     uint64_t unaccounted = ft_discrepancy_total(&discrepancy);
-    account->stored += stored;
+    account->stored += above(taken, apart);
+    account->quarantined += instance->quarantined_events;
+    account->damaged += instance->damaged_events;
     account->lost += lost;
     account->missing += instance->missing_events;
     account->unaccounted += unaccounted;

@@ -2,8 +2,10 @@
 /*
  * Whether the events of an agent's instance are all accounted for, and the sum over all instances:
  *
- *     observed = stored + retained + lost + merged
+ *     observed = stored + quarantined + damaged + retained + lost + merged
  *
+ * 'Stored' events are in the store or durable on their way there.  'Quarantined' ones came and
+ * could not be stored, 'damaged' ones were stored in the log and cannot be read there any more.
  * 'Merged' events went into others of the same flow before they were sent; it is a term of its own
  * because their number, not what they counted, is gone.
  *
@@ -43,6 +45,8 @@ void ft_discrepancy_format(const struct ft_discrepancy *discrepancy, struct ft_b
 struct ft_account {
     uint64_t observed;
     uint64_t stored;
+    uint64_t quarantined;
+    uint64_t damaged;
     uint64_t retained;
     uint64_t merged;
     uint64_t lost;
@@ -54,5 +58,10 @@ struct ft_account {
 };
 
 void ft_account_add(struct ft_account *account, const struct ft_instance *instance);
+
+/* Taken into the log, and neither in the store nor passed over yet. */
+uint64_t ft_account_waiting(const struct ft_instance *instance);
+/* By cause: the agent's word, else the LOSS events that came. */
+const uint64_t *ft_account_losses(const struct ft_instance *instance);
 
 #endif

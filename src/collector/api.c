@@ -121,6 +121,8 @@ static void write_account(struct ft_json_writer *writer, const struct ft_account
 {
     ft_json_key_u64(writer, "observed", account->observed);
     ft_json_key_u64(writer, "stored", account->stored);
+    ft_json_key_u64(writer, "quarantined", account->quarantined);
+    ft_json_key_u64(writer, "damaged", account->damaged);
     ft_json_key_u64(writer, "retained", account->retained);
     ft_json_key_u64(writer, "merged", account->merged);
     ft_json_key_u64(writer, "lost", account->lost);

@@ -154,7 +154,9 @@ function agentRow(agent) {
 }
 
 function showAccount(agents) {
-  const names = ["observed", "stored", "retained", "lost"];
+  const rare = ["quarantined", "damaged", "merged"].filter((name) =>
+    agents.some((agent) => agent[name] > 0));
+  const names = ["observed", "stored", ...rare, "retained", "lost"];
   const sums = names.map((name) => agents.reduce((sum, agent) => sum + (agent[name] || 0), 0));
   const list = byId("account");
   list.replaceChildren();

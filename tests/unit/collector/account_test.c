@@ -121,6 +121,25 @@ TEST(what_left_the_log_must_be_in_the_store)
     check_words(&instance, 10, "events that left the log and are not in the store: 10");
 }
 
+TEST(what_could_not_be_stored_is_not_called_stored)
+{
+    struct ft_instance instance = instance_of(100, 90, 10, 0, 90, 95);
+    instance.stored_events = 80;
+    instance.quarantined_events = 8;
+    instance.damaged_events = 7;
+    struct ft_account account = account_of(&instance);
+    CHECK_INT(account.stored, 80);
+    CHECK_INT(account.quarantined, 8);
+    CHECK_INT(account.damaged, 7);
+    CHECK_INT(account.retained, 5);
+    CHECK_INT(account.observed, 100);
+    check_words(&instance, 0, "");
+    CHECK_INT(ft_account_waiting(&instance), 0);
+    instance.appended_seq = instance.appended_events = 98;
+    CHECK_INT(ft_account_waiting(&instance), 3);
+    check_words(&instance, 0, "");
+}
+
 TEST(who_has_said_nothing_is_not_judged_and_has_what_is_here)
 {
     struct ft_instance instance = {.appended_events = 30,

@@ -99,10 +99,10 @@ TEST(accounts_that_balance_are_no_component)
     add(&world, 1, (struct made){"web-1", 100, 60, 40, 60});
     add(&world, 2, (struct made){"web-2", 10, 5, 5, 8});
     const char *status = say(&world, ft_collector_write_status);
-    CHECK_SAYS(
-        status,
-        "\"account\":{\"observed\":110,\"stored\":68,\"retained\":42,\"merged\":0,\"lost\":0,"
-        "\"lost_by_cause\":{},\"unaccounted\":0,\"balanced\":true}");
+    CHECK_SAYS(status,
+               "\"account\":{\"observed\":110,\"stored\":68,\"quarantined\":0,\"damaged\":0,"
+               "\"retained\":42,\"merged\":0,\"lost\":0,\"lost_by_cause\":{},\"unaccounted\":0,"
+               "\"balanced\":true}");
     CHECK(strstr(status, "\"name\":\"account\"") == NULL);
     CHECK_SAYS(status, "2 of 2 agents connected, 0 silent");
     teardown(&world);
@@ -115,7 +115,8 @@ TEST(an_account_that_does_not_balance_fails_and_names_the_agent)
     add(&world, 1, (struct made){"web-1", 100, 60, 40, 60});
     add(&world, 2, (struct made){"web-2", 110, 60, 50, 53});
     const char *status = say(&world, ft_collector_write_status);
-    CHECK_SAYS(status, "\"observed\":210,\"stored\":113,\"retained\":90,\"merged\":0,\"lost\":0");
+    CHECK_SAYS(status,
+               "\"observed\":210,\"stored\":113,\"quarantined\":0,\"damaged\":0,\"retained\":90,");
     CHECK_SAYS(status, "\"unaccounted\":7,\"balanced\":false");
     CHECK_SAYS(status, "{\"name\":\"account\",\"health\":\"failed\",\"text\":\"accounts that "
                        "do not balance: 1, events unaccounted for: 7\"}");
@@ -150,7 +151,7 @@ TEST(what_is_in_quarantine_degrades_the_status_and_is_listed)
 {
     struct world world;
     setup(&world);
-    CHECK(strstr(say(&world, ft_collector_write_status), "quarantine") == NULL);
+    CHECK(strstr(say(&world, ft_collector_write_status), "\"name\":\"quarantine\"") == NULL);
     CHECK_STR(say(&world, ft_collector_write_quarantine), "[]");
     struct ft_quarantine_entry entry = {.agent_id = {{1}},
                                         .instance_id = {{2}},
