@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "collector/collector_impl.h"
+#include "collector/ledger_api.h"
 #include "web/flows_api.h"
 #include "web/live.h"
 #include "web/ui.h"
@@ -33,6 +34,13 @@ static void write_agents(void *ctx, struct ft_json_writer *writer)
 static void write_quarantine(void *ctx, struct ft_json_writer *writer)
 {
     write_view(ctx, writer, ft_collector_write_quarantine);
+}
+
+static void write_ledger(void *ctx, const struct ft_flows_ledger_query *query,
+                         struct ft_json_writer *writer)
+{
+    const struct ft_collector *collector = ctx;
+    ft_ledger_api_write(writer, collector->instances, ft_clock_real_ns(collector->clock), query);
 }
 
 /* Ready while the log can be written: a store that is behind loses nothing. */
@@ -79,6 +87,7 @@ ft_err ft_site_open(struct ft_collector *collector, struct ft_site *site,
                                        .agents = write_agents,
                                        .status = write_status,
                                        .quarantine = write_quarantine,
+                                       .ledger = write_ledger,
                                        .ctx = collector};
     FT_TRY(ft_flows_api_create(site->web, &api, &site->api));
     FT_TRY(ft_web_start(site->web, reterr_diag));

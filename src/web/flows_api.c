@@ -189,6 +189,9 @@ static ft_err add_routes(struct ft_flows_api *api, struct ft_web *web)
     if (api->options.quarantine != NULL) {
         FT_TRY(ft_web_route(web, "/api/v1/quarantine", FT_WEB_RUN_DIRECT, on_quarantine, api));
     }
+    if (api->options.ledger != NULL) {
+        FT_TRY(ft_web_route(web, "/api/v1/ledger", FT_WEB_RUN_DIRECT, ft_flows_on_ledger, api));
+    }
     return FT_OK;
 }
 

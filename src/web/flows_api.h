@@ -15,6 +15,9 @@
  *   GET /api/v1/agents   {"agents": […]}, from the program
  *   GET /api/v1/status   from the program
  *   GET /api/v1/quarantine  {"quarantine": […]}, from the program
+ *   GET /api/v1/ledger   {"balanced", "total": {…}, "ledger": […], "next"}, from the program;
+ *                        agent=ID, agent=HOST or agent=web-* (several: one must match), limit,
+ *                        cursor
  *
  * Errors: 400 names the parameter; 503 when too much waits; 504 when the query took too long.  A
  * query stops when its client goes.
@@ -29,8 +32,24 @@
 #include "flow/query.h"
 #include "metrics/metrics.h"
 #include "web/live.h"
+#include "web/params.h"
 #include "web/web.h"
 #include "json/writer.h"
+
+/* What /api/v1/ledger is asked for. */
+#define FT_FLOWS_LEDGER_LIMIT_MAX 1000
+struct ft_flows_ledger_query {
+    size_t n_agents;                       /* 0: all. */
+    const char *agents[FT_WEB_PARAMS_MAX]; /* Id, name of a host, or "web-*"; one must match. */
+    uint64_t limit;                        /* Instances in the answer. */
+    bool has_after;                        /* Those behind this one. */
+    struct ft_uuid after_agent;
+    struct ft_uuid after_instance;
+};
+
+/* Writes one JSON object.  Thread: a server thread; must not wait. */
+typedef void ft_flows_api_ledger_fn(void *ctx, const struct ft_flows_ledger_query *query,
+                                    struct ft_json_writer *writer);
 
 /* Writes one JSON value.  Thread: a server thread; must not wait. */
 typedef void ft_flows_api_json_fn(void *ctx, struct ft_json_writer *writer);
@@ -56,6 +75,7 @@ struct ft_flows_api_options {
     ft_flows_api_json_fn *status;
     /* An array of objects: "kind", "file", "time", "reason", "agent_id", "events", …. */
     ft_flows_api_json_fn *quarantine;
+    ft_flows_api_ledger_fn *ledger;
     void *ctx;
 };
 

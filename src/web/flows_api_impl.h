@@ -40,5 +40,6 @@ void ft_flows_on_flows(void *ctx, struct ft_web_request *request);
 void ft_flows_on_losses(void *ctx, struct ft_web_request *request);
 void ft_flows_on_top(void *ctx, struct ft_web_request *request);
 void ft_flows_on_series(void *ctx, struct ft_web_request *request);
+void ft_flows_on_ledger(void *ctx, struct ft_web_request *request);
 
 #endif

@@ -50,6 +50,28 @@ static void write_status(void *ctx, struct ft_json_writer *writer)
     ft_json_object_end(writer);
 }
 
+/* Says back what it is asked for. */
+static void write_ledger(void *ctx, const struct ft_flows_ledger_query *query,
+                         struct ft_json_writer *writer)
+{
+    (void)ctx;
+    ft_json_object_begin(writer);
+    ft_json_key_array(writer, "agents");
+    for (size_t i = 0; i < query->n_agents; i++) {
+        ft_json_str(writer, query->agents[i]);
+    }
+    ft_json_array_end(writer);
+    ft_json_key_u64(writer, "limit", query->limit);
+    if (query->has_after) {
+        char text[FT_UUID_TEXT_SIZE];
+        ft_uuid_format(&query->after_agent, text);
+        ft_json_key_str(writer, "agent", text);
+        ft_uuid_format(&query->after_instance, text);
+        ft_json_key_str(writer, "instance", text);
+    }
+    ft_json_object_end(writer);
+}
+
 static void fixture_init(struct fixture *fixture, uint64_t n_rows)
 {
     memset(fixture, 0, sizeof *fixture);
@@ -63,7 +85,8 @@ static void fixture_init(struct fixture *fixture, uint64_t n_rows)
                                                                 .metrics = fixture->metrics,
                                                                 .metrics_prefix = "test",
                                                                 .agents = write_agents,
-                                                                .status = write_status},
+                                                                .status = write_status,
+                                                                .ledger = write_ledger},
                                  &fixture->api));
     struct ft_diag diag;
     CHECK_OK(ft_web_start(fixture->web, &diag));
@@ -299,6 +322,33 @@ TEST(groups_are_objects)
     client_get(fixture.port, "/api/v1/series?step=1m&by=src_addr", &answer);
     CHECK_GOLDEN("web/series.json", answer.body.data, answer.body.size);
     answer_deinit(&answer);
+    fixture_deinit(&fixture);
+}
+
+TEST(the_ledger_is_asked_by_agent_and_page)
+{
+    struct fixture fixture;
+    struct answer answer;
+    fixture_init(&fixture, 0);
+    client_get(fixture.port, "/api/v1/ledger", &answer);
+    CHECK_STR(ft_buf_str(&answer.body), "{\"agents\":[],\"limit\":1000}\n");
+    answer_deinit(&answer);
+#define ID "11111111-2222-4333-8444-555555555555"
+    client_get(fixture.port, "/api/v1/ledger?agent=web-%2a&agent=" ID "&limit=5&cursor=" ID "/" ID,
+               &answer);
+    CHECK_STR(ft_buf_str(&answer.body), "{\"agents\":[\"web-*\",\"" ID "\"],\"limit\":5,"
+                                        "\"agent\":\"" ID "\",\"instance\":\"" ID "\"}\n");
+    answer_deinit(&answer);
+    static const char *const wrong[] = {
+        "agent=",          "limit=0",    "limit=1001",           "limit=x",
+        "cursor=",         "cursor=" ID, "cursor=" ID "/x",      "cursor=/" ID,
+        "cursor=" ID "0/", "cursor=x/x", "cursor=" ID "/" ID "0"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char path[256];
+        (void)snprintf(path, sizeof path, "/api/v1/ledger?%s", wrong[i]);
+        check_error(&fixture, path, 400, "invalid_parameter", NULL);
+    }
+    check_error(&fixture, "/api/v1/ledger?agent_id=x", 400, "unknown_parameter", "agent_id");
     fixture_deinit(&fixture);
 }
 
