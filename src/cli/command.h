@@ -34,6 +34,7 @@ struct ft_command {
 extern const struct ft_command ft_command_observe;
 extern const struct ft_command ft_command_status;
 extern const struct ft_command ft_command_losses;
+extern const struct ft_command ft_command_ledger;
 extern const struct ft_command ft_command_doctor;
 extern const struct ft_command ft_command_token;
 extern const struct ft_command ft_command_completion;

@@ -5,8 +5,9 @@
 #include "cli/command.h"
 
 const struct ft_command *const ft_commands[] = {
-    &ft_command_observe, &ft_command_status,     &ft_command_losses,  &ft_command_doctor,
-    &ft_command_token,   &ft_command_completion, &ft_command_version, NULL,
+    &ft_command_observe,    &ft_command_status,  &ft_command_losses,
+    &ft_command_ledger,     &ft_command_doctor,  &ft_command_token,
+    &ft_command_completion, &ft_command_version, NULL,
 };
 
 const struct ft_command *ft_command_find(const char *name)

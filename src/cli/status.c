@@ -52,11 +52,13 @@ static void wait_for(int64_t interval_ns);
 const struct ft_command ft_command_status = {
     .name = "status",
     .summary = "How agent or collector are: a row per component, and the account.",
-    .text = "Exit code 0: all is well; 1: something needs a look; 2: something failed, or there "
-            "is no answer.\n\n"
-            "The account says where each event is that was observed: stored, retained (kept until "
-            "the collector has it), or reported lost, with the cause. It balances, or something "
-            "failed.",
+    .text =
+        "Exit code 0: all is well; 1: something needs a look; 2: something failed, or there "
+        "is no answer.\n\n"
+        "The account says where each event is that was observed: stored, retained (kept until "
+        "the collector has it), or reported lost, with the cause; rarely in quarantine, damaged in "
+        "the collector's log, or merged into another event. It balances, or something "
+        "failed.",
     .examples = "  flowtrail status\n"
                 "  flowtrail status --server collector:8319 -o json\n"
                 "  flowtrail status --watch\n",
@@ -199,13 +201,16 @@ static bool add_cause(void *ctx, const char *key, const struct ft_json_value *va
 
 static void add_account(const struct ft_json_value *account, bool colour, struct ft_buf *out)
 {
-    static const char *const parts[] = {"observed", "stored", "retained", "merged", "lost"};
+    static const struct {
+        const char *name;
+        bool rare; /* Needs an explanation where it is seen. */
+    } parts[] = {{"observed", false}, {"stored", false}, {"quarantined", true}, {"damaged", true},
+                 {"retained", false}, {"merged", true},  {"lost", false}};
     ft_buf_add_str(out, "\nEvents\n");
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        uint64_t count = ft_cli_number_of(account, parts[i]);
-        /* Merging is rare, and needs an explanation where it is seen. */
-        if (count > 0 || strcmp(parts[i], "merged") != 0) {
-            ft_buf_addf(out, "%-18s %12llu\n", parts[i], (unsigned long long)count);
+        uint64_t count = ft_cli_number_of(account, parts[i].name);
+        if (count > 0 || !parts[i].rare) {
+            ft_buf_addf(out, "%-18s %12llu\n", parts[i].name, (unsigned long long)count);
         }
     }
     ft_json_each(ft_json_get(account, "lost_by_cause"), add_cause, out);

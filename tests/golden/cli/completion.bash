@@ -11,7 +11,7 @@ _flowtrail() {
     prev=${COMP_WORDS[COMP_CWORD-2]}
   fi
   if [[ $COMP_CWORD -eq 1 ]]; then
-    COMPREPLY=($(compgen -W 'observe status losses doctor token completion version help --help --version' -- "$cur"))
+    COMPREPLY=($(compgen -W 'observe status losses ledger doctor token completion version help --help --version' -- "$cur"))
     return
   fi
   case ${COMP_WORDS[1]},$prev in
@@ -51,6 +51,11 @@ _flowtrail() {
     losses,--until) : ;;
     losses,--node-name) : ;;
     losses,--output|losses,-o) words='table json' ;;
+    ledger,--server) : ;;
+    ledger,--agent) files=1 ;;
+    ledger,--ca-file) files=1 ;;
+    ledger,--node-name) : ;;
+    ledger,--output|ledger,-o) words='table json' ;;
     doctor,--server) : ;;
     doctor,--agent) files=1 ;;
     doctor,--ca-file) files=1 ;;
@@ -64,12 +69,13 @@ _flowtrail() {
     version,--server) : ;;
     version,--agent) files=1 ;;
     version,--ca-file) files=1 ;;
-    help,*) words='observe status losses doctor token completion version' ;;
+    help,*) words='observe status losses ledger doctor token completion version' ;;
     *)
       case ${COMP_WORDS[1]} in
         observe) words='--help --help-all --server --agent --ca-file --input-file --follow --last --first --all --since --until --ip --from-ip --to-ip --port --from-port --to-port --protocol --type --traffic-direction --node-name --process --filter --ipv4 --ipv6 --not --output --time-format --color' ;;
         status) words='--help --help-all --server --agent --ca-file --output --watch --interval --color' ;;
         losses) words='--help --help-all --server --agent --ca-file --since --until --node-name --output' ;;
+        ledger) words='--help --help-all --server --agent --ca-file --node-name --output' ;;
         doctor) words='--help --help-all --server --agent --ca-file --url --token-file --output --color' ;;
         token) words='--help --help-all --out --agent-id --role' ;;
         completion) words='--help --help-all bash zsh fish' ;;

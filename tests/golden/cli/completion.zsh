@@ -6,6 +6,7 @@ _flowtrail() {
     'observe:Show flows, live or stored.'
     'status:How agent or collector are\: a row per component, and the account.'
     'losses:What is missing from the trail\: when, how much, why.'
+    'ledger:Where each agent'\''s events are, and whether that adds up; asks a collector.'
     'doctor:Find what would lose flows on this host and on the way to the collector.'
     'token:Make a token for an agent, and the line for the collector'\''s token file.'
     'completion:Write the completion script for bash, zsh or fish.'
@@ -81,6 +82,16 @@ _flowtrail() {
         '*--node-name=[Agent\: the name of its host, "web-*" for all that begin so, or its id.]:value: ' \
         '*--output=[Form of the answer; json is one object a line.]:value:(table json)' \
         '*-o[Form of the answer; json is one object a line.]:value:(table json)' \
+        '--help-all[Show every option]' \
+        '(-h --help)'{-h,--help}'[Show help]' ;;
+    ledger)
+      _arguments \
+        '*--server=[Ask the collector at this address instead of the agent of this host; also from FLOWTRAIL_SERVER.]:value: ' \
+        '*--agent=[Socket of the agent.]:file:_files' \
+        '*--ca-file=[Certificates (PEM) to trust for https.]:file:_files' \
+        '*--node-name=[Agent\: the name of its host, "web-*" for all that begin so, or its id.]:value: ' \
+        '*--output=[Form of the answer; json is the answer as it came, a line for each 1000 instances.]:value:(table json)' \
+        '*-o[Form of the answer; json is the answer as it came, a line for each 1000 instances.]:value:(table json)' \
         '--help-all[Show every option]' \
         '(-h --help)'{-h,--help}'[Show help]' ;;
     doctor)
