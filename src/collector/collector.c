@@ -40,10 +40,10 @@ static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_quarantine(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_ledger(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag);
-static ft_err recover(struct ft_collector *collector);
+static ft_err recover(struct ft_collector *collector, bool pass_over);
 static void write_ledger(struct ft_collector *collector, bool sync);
 static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag);
-static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err check_epoch(struct ft_collector *collector, bool *ret_pass_over);
 static ft_err pass_over_log(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err keep_epoch(void *ctx, const struct ft_uuid *store_epoch);
@@ -211,17 +211,20 @@ static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
                                               .clock = collector->clock};
     FT_TRY(ft_duckdb_reader_create(collector->duckdb, &reader, &collector->reader, diag));
     FT_TRY(open_sinker(collector, diag));
-    FT_TRY(check_epoch(collector, diag));
-    return recover(collector);
+    bool pass_over = false;
+    FT_TRY(check_epoch(collector, &pass_over));
+    FT_TRY(recover(collector, pass_over));
+    /* Last: after a crash before it, all of this is found again as it was. */
+    return pass_over ? pass_over_log(collector, diag) : FT_OK;
 }
 
 /* What the registry knows: from the log, then all together. */
-static ft_err recover(struct ft_collector *collector)
+static ft_err recover(struct ft_collector *collector, bool pass_over)
 {
     uint64_t position = ft_sinker_stats(collector->sinker)->committed_position;
     uint64_t n_behind;
-    FT_TRY(ft_recovery_from_log(collector->log, position, collector->instances));
-    FT_TRY(ft_recovery_reconcile(collector->instances, collector->quarantine, position, &n_behind));
+    struct ft_log *rest = pass_over ? NULL : collector->log;
+    FT_TRY(ft_recovery_run(rest, position, collector->instances, collector->quarantine, &n_behind));
     if (n_behind > 0) {
         ft_log(FT_LOG_ERROR, "collector",
                "the ledger knows events of %llu instances that are neither in the log nor in the "
@@ -271,9 +274,11 @@ static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag)
  * What was durable and is not there any more ends the epoch of the store.  Whoever sets back the
  * whole directory sets back the epoch too: that only agents can know (collector/receipts.c).
  */
-static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag)
+static ft_err check_epoch(struct ft_collector *collector, bool *ret_pass_over)
 {
     const char *what = NULL;
+    struct ft_log_stats stats;
+    ft_log_stats(collector->log, &stats);
     switch (
         ft_recovery_compare(collector->log, ft_sinker_stats(collector->sinker)->found_position)) {
     case FT_RECOVERY_LOG_BEHIND:
@@ -281,7 +286,7 @@ static ft_err check_epoch(struct ft_collector *collector, struct ft_diag *diag)
         break;
     case FT_RECOVERY_STORE_BEHIND:
         what = "the store was lost or set back behind the log";
-        FT_TRY(pass_over_log(collector, diag));
+        *ret_pass_over = stats.bytes <= PASS_OVER_BYTES_MAX;
         break;
     case FT_RECOVERY_FITS:
         what = collector->damaged_blocks > 0 ? "blocks of the log were lost" : NULL;
@@ -305,9 +310,6 @@ static ft_err pass_over_log(struct ft_collector *collector, struct ft_diag *diag
 {
     struct ft_log_stats stats;
     ft_log_stats(collector->log, &stats);
-    if (stats.bytes > PASS_OVER_BYTES_MAX) {
-        return FT_OK;
-    }
     uint64_t first;
     uint64_t last;
     ft_log_bounds(collector->log, &first, &last);

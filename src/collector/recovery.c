@@ -204,3 +204,12 @@ ft_err ft_recovery_reconcile(struct ft_instances *instances, struct ft_quarantin
     *ret_n_behind = reconciled.n_behind;
     return context.err;
 }
+
+ft_err ft_recovery_run(struct ft_log *log, uint64_t position, struct ft_instances *instances,
+                       struct ft_quarantine *quarantine, uint64_t *ret_n_behind)
+{
+    if (log != NULL) {
+        FT_TRY(ft_recovery_from_log(log, position, instances));
+    }
+    return ft_recovery_reconcile(instances, quarantine, position, ret_n_behind);
+}

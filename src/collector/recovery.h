@@ -46,4 +46,14 @@ FT_MUST_USE ft_err ft_recovery_reconcile(struct ft_instances *instances,
                                          struct ft_quarantine *quarantine, uint64_t position,
                                          uint64_t *ret_n_behind);
 
+/*
+ * Both, in this order, after the ledger and the store were read.  'position' is what the store
+ * itself was found to have, whatever it is told to pass over afterwards: a ledger that was written
+ * before the store was lost names positions that the store never had.  'log' is NULL where its rest
+ * is passed over.
+ */
+FT_MUST_USE ft_err ft_recovery_run(struct ft_log *log, uint64_t position,
+                                   struct ft_instances *instances, struct ft_quarantine *quarantine,
+                                   uint64_t *ret_n_behind);
+
 #endif

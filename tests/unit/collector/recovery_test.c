@@ -199,6 +199,36 @@ TEST(rejected_events_are_told_from_missing_ones)
     teardown(&world);
 }
 
+/*
+ * The file of the store is lost after the ledger was written.  The log has freed most of what it
+ * had, and its rest is passed over: the ledger's positions are below where the store will go on.
+ */
+TEST(a_ledger_is_not_believed_on_what_a_lost_store_had)
+{
+    struct world world;
+    setup(&world);
+    struct ft_log_reader *reader = NULL;
+    struct ft_log *log = log_with(100, 90, &reader);
+    struct ft_instance restored = {.restored_kept_seq = 80,
+                                   .restored_stored_seq = 80,
+                                   .settled_position = 80,
+                                   .rejected_events = 3};
+    CHECK_OK(ft_instances_restore(world.instances, &key, 0, set_restored, &restored));
+    CHECK_INT(ft_recovery_compare(log, 0), FT_RECOVERY_STORE_BEHIND);
+    uint64_t n_behind;
+    CHECK_OK(ft_recovery_run(NULL, 0, world.instances, world.quarantine, &n_behind));
+    CHECK_INT(n_behind, 1);
+    struct ft_instance instance;
+    CHECK(ft_instances_get(world.instances, &key, &instance));
+    CHECK_INT(instance.durable_seq, 0);
+    CHECK_INT(instance.kept_seq, 0);
+    CHECK_INT(instance.appended_seq, 0);
+    CHECK_INT(instance.settled_position, 0);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    teardown(&world);
+}
+
 /* They come again, and are judged again. */
 TEST(rejections_behind_the_newest_block_are_not_believed)
 {
