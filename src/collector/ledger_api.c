@@ -17,18 +17,25 @@ struct sums {
 
 enum balance { BALANCED, UNBALANCED, UNKNOWN };
 
+/* An instance that is asked for. */
+struct entry {
+    struct ft_instance_key key;
+    int64_t connected_ns;
+    bool has_ended; /* It is away, and its agent has come as another one since. */
+};
+
 struct selection {
     const struct ft_flows_ledger_query *query;
-    struct ft_instance_key after;
-    struct ft_instance_key *keys; /* Of those behind 'after'; NULL without memory. */
-    size_t n_keys;
+    struct entry *entries; /* FT_INSTANCES_MAX; by key once all are here. */
+    size_t n_entries;
     struct sums sums;
     uint64_t n_of[UNKNOWN + 1];
 };
 
 static void select_one(void *ctx, const struct ft_instance *instance);
-static bool matches(const struct ft_flows_ledger_query *query, const struct ft_instance *instance);
-static int compare_keys(const void *a, const void *b);
+static int compare_entries(const void *a, const void *b);
+static void find_ended(struct selection *selection);
+static void judge_one(void *ctx, const struct ft_instance *instance);
 static void write_total(struct ft_json_writer *writer, const struct selection *selection);
 static void write_page(struct ft_json_writer *writer, struct ft_instances *instances,
                        const struct selection *selection);
@@ -81,14 +88,15 @@ static void write_fields(struct ft_json_writer *writer, const struct field *fiel
     }
 }
 
-static enum balance balance_of(const struct ft_instance *instance,
-                               struct ft_discrepancy *ret_discrepancy)
+static enum balance balance_of(const struct ft_instance *instance, bool has_ended,
+                               const struct ft_account *account)
 {
-    ft_discrepancy_of(instance, ret_discrepancy);
-    if (ft_discrepancy_total(ret_discrepancy) > 0) {
+    if (account->unaccounted > 0) {
         return UNBALANCED;
     }
-    return instance->told.known ? BALANCED : UNKNOWN;
+    /* Where it kept what it had is not known: what a process keeps in memory ends with it. */
+    bool is_left_over = has_ended && account->retained > 0;
+    return instance->told.known && !is_left_over ? BALANCED : UNKNOWN;
 }
 
 static void write_balance(struct ft_json_writer *writer, enum balance balance)
@@ -101,16 +109,18 @@ static void write_balance(struct ft_json_writer *writer, enum balance balance)
     }
 }
 
-void ft_ledger_api_write(struct ft_json_writer *writer, struct ft_instances *instances,
-                         int64_t now_real_ns, const struct ft_flows_ledger_query *query)
+ft_err ft_ledger_api_write(struct ft_json_writer *writer, struct ft_instances *instances,
+                           int64_t now_real_ns, const struct ft_flows_ledger_query *query)
 {
     struct selection selection = {.query = query,
-                                  .after = {query->after_agent, query->after_instance},
-                                  .keys = calloc(FT_INSTANCES_MAX, sizeof *selection.keys)};
-    ft_instances_each(instances, select_one, &selection);
-    if (selection.n_keys > 0) {
-        qsort(selection.keys, selection.n_keys, sizeof *selection.keys, compare_keys);
+                                  .entries = calloc(FT_INSTANCES_MAX, sizeof(struct entry))};
+    if (selection.entries == NULL) {
+        return ft_err_from_errno(ENOMEM);
     }
+    ft_instances_each(instances, select_one, &selection);
+    qsort(selection.entries, selection.n_entries, sizeof *selection.entries, compare_entries);
+    find_ended(&selection);
+    ft_instances_each(instances, judge_one, &selection);
     char time[FT_RFC3339_SIZE];
     ft_time_format_rfc3339(now_real_ns, 3, time);
     ft_json_object_begin(writer);
@@ -121,58 +131,67 @@ void ft_ledger_api_write(struct ft_json_writer *writer, struct ft_instances *ins
     write_total(writer, &selection);
     write_page(writer, instances, &selection);
     ft_json_object_end(writer);
-    free(selection.keys);
+    free(selection.entries);
+    return FT_OK;
 }
 
 static void select_one(void *ctx, const struct ft_instance *instance)
 {
     struct selection *selection = ctx;
-    if (!matches(selection->query, instance)) {
+    if (selection->n_entries < FT_INSTANCES_MAX &&
+        ft_flows_ledger_is_wanted(selection->query, &instance->key.agent_id, instance->host_name)) {
+        selection->entries[selection->n_entries++] =
+            (struct entry){instance->key, instance->connected_ns, !instance->connected};
+    }
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct entry *left = a;
+    const struct entry *right = b;
+    return memcmp(&left->key, &right->key, sizeof left->key);
+}
+
+/* Of each agent's instances, which are side by side, those that came before the latest. */
+static void find_ended(struct selection *selection)
+{
+    struct entry *entries = selection->entries;
+    size_t end = 0;
+    for (size_t begin = 0; begin < selection->n_entries; begin = end) {
+        int64_t latest_ns = INT64_MIN;
+        for (end = begin; end < selection->n_entries &&
+                          ft_uuid_equal(&entries[end].key.agent_id, &entries[begin].key.agent_id);
+             end++) {
+            latest_ns =
+                entries[end].connected_ns > latest_ns ? entries[end].connected_ns : latest_ns;
+        }
+        for (size_t i = begin; i < end; i++) {
+            entries[i].has_ended = entries[i].has_ended && entries[i].connected_ns < latest_ns;
+        }
+    }
+}
+
+static void judge_one(void *ctx, const struct ft_instance *instance)
+{
+    struct selection *selection = ctx;
+    struct entry wanted = {.key = instance->key};
+    const struct entry *entry = bsearch(&wanted, selection->entries, selection->n_entries,
+                                        sizeof *selection->entries, compare_entries);
+    if (entry == NULL) {
         return;
     }
     struct sums *sums = &selection->sums;
-    struct ft_discrepancy discrepancy;
-    selection->n_of[balance_of(instance, &discrepancy)]++;
+    struct ft_account account = {0};
+    ft_account_add(&account, instance);
+    selection->n_of[balance_of(instance, entry->has_ended, &account)]++;
+    ft_account_add(&sums->account, instance);
+    sums->waiting += ft_account_waiting(instance);
     add_fields(our_fields, &sums->ours, instance);
     add_fields(agent_fields, &sums->told, &instance->told);
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
         sums->ours.lost_events[cause] += instance->lost_events[cause];
         sums->told.lost[cause] += instance->told.lost[cause];
     }
-    sums->waiting += ft_account_waiting(instance);
-    ft_account_add(&sums->account, instance);
-    if (selection->keys != NULL && selection->n_keys < FT_INSTANCES_MAX &&
-        (!selection->query->has_after || compare_keys(&instance->key, &selection->after) > 0)) {
-        selection->keys[selection->n_keys++] = instance->key;
-    }
-}
-
-static bool matches_one(const char *wanted, const struct ft_instance *instance)
-{
-    struct ft_uuid id;
-    size_t len = strlen(wanted);
-    if (ft_uuid_parse(wanted, &id) == FT_OK) {
-        return ft_uuid_equal(&id, &instance->key.agent_id);
-    }
-    if (wanted[len - 1] == '*') {
-        return strncmp(wanted, instance->host_name, len - 1) == 0;
-    }
-    return strcmp(wanted, instance->host_name) == 0;
-}
-
-static bool matches(const struct ft_flows_ledger_query *query, const struct ft_instance *instance)
-{
-    for (size_t i = 0; i < query->n_agents; i++) {
-        if (matches_one(query->agents[i], instance)) {
-            return true;
-        }
-    }
-    return query->n_agents == 0;
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct ft_instance_key));
 }
 
 static void write_losses(struct ft_json_writer *writer, const uint64_t lost[FT_LOSS_CAUSE_N])
@@ -241,7 +260,30 @@ static void write_total(struct ft_json_writer *writer, const struct selection *s
     ft_json_object_end(writer);
 }
 
-static void write_instance(struct ft_json_writer *writer, const struct ft_instance *instance)
+static void write_why(struct ft_json_writer *writer, const struct ft_instance *instance,
+                      const struct ft_account *account, enum balance balance)
+{
+    if (balance == UNBALANCED) {
+        struct ft_discrepancy discrepancy;
+        struct ft_buf why;
+        ft_discrepancy_of(instance, &discrepancy);
+        ft_buf_init(&why, 0);
+        ft_discrepancy_format(&discrepancy, &why);
+        ft_json_key_str(writer, "why", ft_buf_str(&why));
+        ft_buf_deinit(&why);
+    } else if (!instance->told.known) {
+        ft_json_key_str(writer, "why", "the agent has not told its account yet");
+    } else if (balance == UNKNOWN) {
+        ft_json_key(writer, "why");
+        ft_json_strf(writer,
+                     "the agent came back as another instance, and did not say what became of the "
+                     "events that this one retained: %llu",
+                     (unsigned long long)account->retained);
+    }
+}
+
+static void write_instance(struct ft_json_writer *writer, const struct ft_instance *instance,
+                           bool has_ended)
 {
     char text[FT_UUID_TEXT_SIZE];
     ft_json_object_begin(writer);
@@ -251,52 +293,61 @@ static void write_instance(struct ft_json_writer *writer, const struct ft_instan
     ft_json_key_str(writer, "instance_id", text);
     ft_json_key_str(writer, "host_name", instance->host_name);
     ft_json_key_str(writer, "token", instance->principal);
-    ft_json_key_str(writer, "state", instance->connected ? "connected" : "away");
+    ft_json_key_str(writer, "state",
+                    instance->connected ? "connected"
+                    : has_ended         ? "ended"
+                                        : "away");
     if (instance->last_heard_ns != 0) {
         char time[FT_RFC3339_SIZE];
         ft_time_format_rfc3339(instance->last_heard_ns, 3, time);
         ft_json_key_str(writer, "last_seen", time);
     }
     struct ft_account account = {0};
-    struct ft_discrepancy discrepancy;
     ft_account_add(&account, instance);
-    enum balance balance = balance_of(instance, &discrepancy);
+    enum balance balance = balance_of(instance, has_ended, &account);
     if (instance->told.known) {
         write_agent_side(writer, &instance->told);
     }
     write_our_side(writer, instance, ft_account_waiting(instance));
     write_account(writer, &account);
     write_balance(writer, balance);
-    if (balance != BALANCED) {
-        struct ft_buf why;
-        ft_buf_init(&why, 0);
-        ft_discrepancy_format(&discrepancy, &why);
-        ft_json_key_str(writer, "why",
-                        balance == UNKNOWN ? "the agent has not told its account yet"
-                                           : ft_buf_str(&why));
-        ft_buf_deinit(&why);
-    }
+    write_why(writer, instance, &account, balance);
     ft_json_object_end(writer);
+}
+
+/* How many entries are not behind 'after'. */
+static size_t count_until(const struct selection *selection)
+{
+    const struct ft_flows_ledger_query *query = selection->query;
+    struct entry after = {.key = {query->after_agent, query->after_instance}};
+    size_t n = 0;
+    while (query->has_after && n < selection->n_entries &&
+           compare_entries(&selection->entries[n], &after) <= 0) {
+        n++;
+    }
+    return n;
 }
 
 static void write_page(struct ft_json_writer *writer, struct ft_instances *instances,
                        const struct selection *selection)
 {
-    size_t n = selection->n_keys < selection->query->limit ? selection->n_keys
-                                                           : (size_t)selection->query->limit;
+    const struct entry *entries = selection->entries;
+    size_t begin = count_until(selection);
+    size_t end = selection->n_entries;
+    end = end - begin > selection->query->limit ? begin + (size_t)selection->query->limit : end;
     ft_json_key_array(writer, "ledger");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = begin; i < end; i++) {
         struct ft_instance instance;
-        if (ft_instances_get(instances, &selection->keys[i], &instance)) {
-            write_instance(writer, &instance);
+        if (ft_instances_get(instances, &entries[i].key, &instance)) {
+            write_instance(writer, &instance, entries[i].has_ended);
         }
     }
     ft_json_array_end(writer);
-    if (n < selection->n_keys) {
+    if (end < selection->n_entries) {
         char agent[FT_UUID_TEXT_SIZE];
         char id[FT_UUID_TEXT_SIZE];
-        ft_uuid_format(&selection->keys[n - 1].agent_id, agent);
-        ft_uuid_format(&selection->keys[n - 1].instance_id, id);
+        ft_uuid_format(&entries[end - 1].key.agent_id, agent);
+        ft_uuid_format(&entries[end - 1].key.instance_id, id);
         ft_json_key(writer, "next");
         ft_json_strf(writer, "%s/%s", agent, id);
     }

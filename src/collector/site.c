@@ -36,11 +36,12 @@ static void write_quarantine(void *ctx, struct ft_json_writer *writer)
     write_view(ctx, writer, ft_collector_write_quarantine);
 }
 
-static void write_ledger(void *ctx, const struct ft_flows_ledger_query *query,
-                         struct ft_json_writer *writer)
+static ft_err write_ledger(void *ctx, const struct ft_flows_ledger_query *query,
+                           struct ft_json_writer *writer)
 {
     const struct ft_collector *collector = ctx;
-    ft_ledger_api_write(writer, collector->instances, ft_clock_real_ns(collector->clock), query);
+    return ft_ledger_api_write(writer, collector->instances, ft_clock_real_ns(collector->clock),
+                               query);
 }
 
 /* Ready while the log can be written: a store that is behind loses nothing. */

@@ -47,9 +47,13 @@ struct ft_flows_ledger_query {
     struct ft_uuid after_instance;
 };
 
-/* Writes one JSON object.  Thread: a server thread; must not wait. */
-typedef void ft_flows_api_ledger_fn(void *ctx, const struct ft_flows_ledger_query *query,
-                                    struct ft_json_writer *writer);
+/* Is it one of those that are asked for? */
+bool ft_flows_ledger_is_wanted(const struct ft_flows_ledger_query *query,
+                               const struct ft_uuid *agent_id, const char *host_name);
+
+/* Writes one JSON object, or nothing where it fails.  Thread: a server thread; must not wait. */
+typedef ft_err ft_flows_api_ledger_fn(void *ctx, const struct ft_flows_ledger_query *query,
+                                      struct ft_json_writer *writer);
 
 /* Writes one JSON value.  Thread: a server thread; must not wait. */
 typedef void ft_flows_api_json_fn(void *ctx, struct ft_json_writer *writer);

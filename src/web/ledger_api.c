@@ -56,6 +56,30 @@ static bool parse(struct ft_web_request *request, struct ft_flows_ledger_query *
     return true;
 }
 
+static bool is_called(const char *wanted, const struct ft_uuid *agent_id, const char *host_name)
+{
+    struct ft_uuid id;
+    size_t len = strlen(wanted);
+    if (ft_uuid_parse(wanted, &id) == FT_OK) {
+        return ft_uuid_equal(&id, agent_id);
+    }
+    if (len > 0 && wanted[len - 1] == '*') {
+        return strncmp(wanted, host_name, len - 1) == 0;
+    }
+    return strcmp(wanted, host_name) == 0;
+}
+
+bool ft_flows_ledger_is_wanted(const struct ft_flows_ledger_query *query,
+                               const struct ft_uuid *agent_id, const char *host_name)
+{
+    for (size_t i = 0; i < query->n_agents; i++) {
+        if (is_called(query->agents[i], agent_id, host_name)) {
+            return true;
+        }
+    }
+    return query->n_agents == 0;
+}
+
 void ft_flows_on_ledger(void *ctx, struct ft_web_request *request)
 {
     const struct ft_flows_api *api = ctx;
@@ -67,8 +91,12 @@ void ft_flows_on_ledger(void *ctx, struct ft_web_request *request)
     struct ft_json_writer writer;
     ft_buf_init(&buf, 0);
     ft_json_writer_init(&writer, &buf);
-    api->options.ledger(api->options.ctx, &query, &writer);
-    ft_json_newline(&writer);
-    ft_web_respond_buf(request, 200, FT_WEB_JSON, &buf);
+    ft_err err = api->options.ledger(api->options.ctx, &query, &writer);
+    if (err == FT_OK) {
+        ft_json_newline(&writer);
+        ft_web_respond_buf(request, 200, FT_WEB_JSON, &buf);
+    } else {
+        ft_web_respond_error(request, 503, "busy", NULL, "%s", ft_err_text(err));
+    }
     ft_buf_deinit(&buf);
 }

@@ -92,7 +92,7 @@ static const struct ft_json_value *ask(struct world *world, struct ft_flows_ledg
     world->doc = NULL;
     ft_json_writer_init(&writer, &world->out);
     query.limit = query.limit == 0 ? FT_FLOWS_LEDGER_LIMIT_MAX : query.limit;
-    ft_ledger_api_write(&writer, world->instances, 1700000002 * FT_NS_PER_S, &query);
+    CHECK_OK(ft_ledger_api_write(&writer, world->instances, 1700000002 * FT_NS_PER_S, &query));
     CHECK(ft_json_is_done(&writer));
     CHECK_OK(ft_json_parse(ft_buf_str(&world->out), world->out.size, "", &world->doc, &diag));
     return ft_json_doc_get_root(world->doc);
@@ -170,6 +170,73 @@ TEST(false_wins_over_null_and_null_over_true)
                "\"balanced\":false,\"why\":\"events that the agent believes here and are not: "
                "6\"");
     CHECK_SAYS(&world, "\"unaccounted\":6}");
+    teardown(&world);
+}
+
+static void leave(void *ctx, struct ft_instance *instance)
+{
+    const int64_t *connected_ns = ctx;
+    instance->connected = false;
+    instance->connected_ns = *connected_ns;
+}
+
+static void come(void *ctx, struct ft_instance *instance)
+{
+    leave(ctx, instance);
+    instance->connected = true;
+}
+
+static void change(struct world *world, uint32_t agent, uint8_t instance, int64_t connected_ns,
+                   ft_instance_fn *fn)
+{
+    struct ft_instance_key key = key_of(agent, instance);
+    CHECK_OK(ft_instances_with(world->instances, &key, fn, &connected_ns));
+}
+
+static void has_delivered_all(void *ctx, struct ft_instance *instance)
+{
+    (void)ctx;
+    instance->told.observed_events -= instance->told.retained_events;
+    instance->told.retained_events = 0;
+}
+
+static const char *state(const struct ft_json_value *root, size_t i)
+{
+    const char *text = "";
+    CHECK(ft_json_as_str(ft_json_get(row(root, i), "state"), &text));
+    return text;
+}
+
+TEST(what_an_ended_instance_retained_is_not_known)
+{
+    struct world world;
+    setup(&world);
+    add(&world, 1, 5, (struct made){"web-1", 144, 90});
+    add(&world, 2, 1, (struct made){"web-2", 144, 90});
+    change(&world, 1, 5, 100, leave);
+    const struct ft_json_value *root = ask(&world, (struct ft_flows_ledger_query){0});
+    CHECK_STR(state(root, 0), "away");
+    CHECK_INT(balanced(root), 'T');
+    add(&world, 1, 2, (struct made){"web-1", 144, 90});
+    change(&world, 1, 2, 50, leave);
+    root = ask(&world, (struct ft_flows_ledger_query){0});
+    CHECK_STR(state(root, 0), "ended"); /* By time, not by id. */
+    CHECK_STR(state(root, 1), "away");
+    change(&world, 1, 2, 200, come);
+    root = ask(&world, (struct ft_flows_ledger_query){0});
+    CHECK_STR(state(root, 0), "connected");
+    CHECK_STR(state(root, 1), "ended");
+    CHECK_STR(state(root, 2), "connected");
+    CHECK_INT(balanced(row(root, 0)), 'T');
+    CHECK_INT(balanced(row(root, 1)), '0');
+    CHECK_INT(balanced(root), '0');
+    CHECK_SAYS(&world, "\"unknown\":1,");
+    CHECK_SAYS(&world, "\"why\":\"the agent came back as another instance, and did not say what "
+                       "became of the events that this one retained: 30\"");
+    change(&world, 1, 5, 100, has_delivered_all);
+    root = ask(&world, (struct ft_flows_ledger_query){0});
+    CHECK_STR(state(root, 1), "ended");
+    CHECK_INT(balanced(root), 'T');
     teardown(&world);
 }
 

@@ -51,10 +51,13 @@ static void write_status(void *ctx, struct ft_json_writer *writer)
 }
 
 /* Says back what it is asked for. */
-static void write_ledger(void *ctx, const struct ft_flows_ledger_query *query,
-                         struct ft_json_writer *writer)
+static ft_err write_ledger(void *ctx, const struct ft_flows_ledger_query *query,
+                           struct ft_json_writer *writer)
 {
     (void)ctx;
+    if (query->n_agents == 1 && strcmp(query->agents[0], "none") == 0) {
+        return ft_err_from_errno(ENOMEM);
+    }
     ft_json_object_begin(writer);
     ft_json_key_array(writer, "agents");
     for (size_t i = 0; i < query->n_agents; i++) {
@@ -70,6 +73,7 @@ static void write_ledger(void *ctx, const struct ft_flows_ledger_query *query,
         ft_json_key_str(writer, "instance", text);
     }
     ft_json_object_end(writer);
+    return FT_OK;
 }
 
 static void fixture_init(struct fixture *fixture, uint64_t n_rows)
@@ -349,6 +353,7 @@ TEST(the_ledger_is_asked_by_agent_and_page)
         check_error(&fixture, path, 400, "invalid_parameter", NULL);
     }
     check_error(&fixture, "/api/v1/ledger?agent_id=x", 400, "unknown_parameter", "agent_id");
+    check_error(&fixture, "/api/v1/ledger?agent=none", 503, "busy", NULL);
     fixture_deinit(&fixture);
 }
 
