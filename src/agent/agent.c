@@ -30,6 +30,7 @@ static unsigned log_fill(void *ctx);
 static void on_block(void *ctx);
 static void fill_status(void *ctx, struct ft_msg_status *status);
 static void main_loop(struct ft_agent *agent);
+static void watch_balance(struct ft_agent *agent);
 static void reload(struct ft_agent *agent);
 static ft_err apply(struct ft_agent *agent, const struct ft_agent_options *options,
                     struct ft_diag *diag);
@@ -382,7 +383,30 @@ static void main_loop(struct ft_agent *agent)
         if (watchdog_ns != 0 && now_ns - agent->pipeline_alive_ns < 2 * watchdog_ns) {
             ft_notify("WATCHDOG=1");
         }
+        watch_balance(agent);
     }
+}
+
+/* The collector checks it as well, if there is one. */
+static void watch_balance(struct ft_agent *agent)
+{
+    struct ft_msg_status status;
+    ft_agent_fill_status(agent, &status);
+    uint64_t off = ft_balance_off(&status);
+    if (!ft_balance_is_news(&agent->balance, off)) {
+        return;
+    }
+    if (off == 0) {
+        ft_log(FT_LOG_INFO, "agent", "the account balances again");
+        return;
+    }
+    ft_log(FT_LOG_ERROR, "agent",
+           "the account does not balance, by %llu events: observed %llu, acknowledged %llu, "
+           "retained %llu, merged %llu, lost %llu",
+           (unsigned long long)off, (unsigned long long)status.observed_events,
+           (unsigned long long)status.acknowledged_events,
+           (unsigned long long)status.retained_events, (unsigned long long)status.merged_events,
+           (unsigned long long)ft_balance_lost(&status));
 }
 
 static void reload(struct ft_agent *agent)

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "agent/agent.h"
+#include "agent/balance.h"
 #include "agent/capture.h"
 #include "agent/control.h"
 #include "agent/delivery.h"
@@ -38,6 +39,7 @@ struct ft_agent {
     struct ft_capture *capture;
     struct ft_delivery *delivery;
     struct ft_control control;
+    struct ft_balance_watch balance; /* The main thread's. */
     /* Any thread. */
     _Atomic int64_t pipeline_alive_ns;
     struct ft_mutex lock;

@@ -2,6 +2,7 @@
 #include "agent/agent_metrics.h"
 
 #include "agent/agent_impl.h"
+#include "agent/balance.h"
 #include "agent/report.h"
 #include "metrics/process.h"
 #include "metrics/rows.h"
@@ -27,17 +28,14 @@ static double read_observed(void *ctx)
     return (double)status.observed_events;
 }
 
-static double read_balanced(void *ctx)
+static double read_unaccounted(void *ctx)
 {
     struct ft_msg_status status;
     ft_agent_fill_status(ctx, &status);
-    uint64_t lost = 0;
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        lost += status.lost[cause];
-    }
-    uint64_t kept = status.acknowledged_events + status.retained_events + status.merged_events;
-    return status.observed_events == kept + lost ? 1 : 0;
+    return (double)ft_balance_off(&status);
 }
+
+static double read_balanced(void *ctx) { return read_unaccounted(ctx) == 0 ? 1 : 0; }
 
 static double read_log_bytes(void *ctx)
 {
@@ -213,6 +211,9 @@ static ft_err add_pipeline(struct ft_agent *agent)
          agent, true},
         {"flowtrail_agent_account_balanced",
          "1 while observed = acknowledged + retained + merged + lost.", NULL, NULL, read_balanced,
+         agent, true},
+        {"flowtrail_agent_unaccounted_events",
+         "Events by which the two sides of this account differ.", NULL, NULL, read_unaccounted,
          agent, true},
         {"flowtrail_agent_log_bytes", "Of events that are not acknowledged.", NULL, NULL,
          read_log_bytes, agent->log, true},

@@ -12,6 +12,13 @@ static void write_status(void *ctx, struct ft_json_writer *writer)
     ft_agent_write_status(ctx, writer);
 }
 
+static ft_err write_ledger(void *ctx, const struct ft_flows_ledger_query *query,
+                           struct ft_json_writer *writer)
+{
+    ft_agent_write_ledger(ctx, query, writer);
+    return FT_OK;
+}
+
 ft_err ft_control_open(struct ft_agent *agent, struct ft_control *control,
                        struct ft_diag *reterr_diag)
 {
@@ -35,6 +42,7 @@ ft_err ft_control_open(struct ft_agent *agent, struct ft_control *control,
                                        .metrics = agent->metrics,
                                        .metrics_prefix = "flowtrail_agent",
                                        .status = write_status,
+                                       .ledger = write_ledger,
                                        .ctx = agent};
     FT_TRY(ft_flows_api_create(control->web, &api, &control->api));
     return ft_web_start(control->web, reterr_diag);

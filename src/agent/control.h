@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the agent can be asked: HTTP on its Unix socket (and, where configured, on TCP): status, live
- * flows, the latest flows and losses, metrics, health.
+ * How the agent can be asked: HTTP on its Unix socket (and, where configured, on TCP): status,
+ * ledger, live flows, the latest flows and losses, metrics, health.
  *
  * Thread: open and close: the main thread; on_event: the pipeline.
  */

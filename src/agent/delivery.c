@@ -36,12 +36,14 @@ struct ft_delivery {
     struct ft_receipt_keys next_receipt_keys FT_GUARDED;
     char token_file[512] FT_GUARDED;
     struct ft_token token FT_GUARDED; /* The last good one. */
+    struct ft_uuid instance_id FT_GUARDED;
 };
 
 static ft_err make_stream(struct ft_delivery *delivery, const struct ft_agent_options *config,
                           struct ft_stream **ret_stream, struct ft_rpc_target *ret_target,
                           struct ft_diag *reterr_diag);
 static ft_err give_token(void *ctx, char *buf, size_t buf_size);
+static void set_instance(struct ft_delivery *delivery, const struct ft_uuid *instance_id);
 static void learn_peers(struct ft_delivery *delivery);
 static struct ft_binding binding_of(const struct ft_spool_binding *from);
 static void run(void *ctx);
@@ -69,6 +71,7 @@ ft_err ft_delivery_create(const struct ft_delivery_options *options,
     }
     ft_mutex_init(&delivery->lock);
     delivery->options = *options;
+    set_instance(delivery, &options->instance_id);
     const struct ft_agent_options *config = options->config;
     delivery->report_own = config->filter.own_connection;
     if (config->collector.url[0] != '\0') {
@@ -199,6 +202,20 @@ void ft_delivery_wake(struct ft_delivery *delivery)
     if (delivery->stream != NULL) {
         delivery->stream->ops->wake(delivery->stream);
     }
+    ft_mutex_unlock(&delivery->lock);
+}
+
+static void set_instance(struct ft_delivery *delivery, const struct ft_uuid *instance_id)
+{
+    ft_mutex_lock(&delivery->lock);
+    delivery->instance_id = *instance_id;
+    ft_mutex_unlock(&delivery->lock);
+}
+
+void ft_delivery_get_instance(struct ft_delivery *delivery, struct ft_uuid *ret_instance_id)
+{
+    ft_mutex_lock(&delivery->lock);
+    *ret_instance_id = delivery->instance_id;
     ft_mutex_unlock(&delivery->lock);
 }
 
@@ -453,6 +470,7 @@ static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, const struct ft
     }
     ft_pipeline_forget_done(pipeline, before->done_events);
     ft_pipeline_set_instance(delivery->options.pipeline, ret_instance_id);
+    set_instance(delivery, ret_instance_id);
     char id[FT_UUID_TEXT_SIZE];
     ft_uuid_format(ret_instance_id, id);
     ft_log(FT_LOG_WARN, "agent",

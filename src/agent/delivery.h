@@ -63,5 +63,8 @@ bool ft_delivery_is_configured(const struct ft_delivery *delivery);
 const struct ft_exporter_stats *ft_delivery_stats(const struct ft_delivery *delivery);
 /* What the peer or the network said last; "" for nothing.  Thread: any. */
 void ft_delivery_last_text(struct ft_delivery *delivery, char *buf, size_t size);
+/* The one that events are sent as: another than at the start when the host was set back to an
+ * earlier state.  Thread: any. */
+void ft_delivery_get_instance(struct ft_delivery *delivery, struct ft_uuid *ret_instance_id);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/agent_impl.h"
+#include "agent/ledger_api.h"
 
 /* A collector that cannot be reached for so long is a failure, not a hiccup. */
 #define DISCONNECTED_FAILED_NS (60 * FT_NS_PER_S)
@@ -57,7 +58,9 @@ void ft_agent_write_status(struct ft_agent *agent, struct ft_json_writer *writer
     ft_json_key_str(writer, "host_name", agent->host_name);
     ft_uuid_format(&agent->agent_id, id);
     ft_json_key_str(writer, "agent_id", id);
-    ft_uuid_format(&agent->instance_id, id);
+    struct ft_uuid instance_id;
+    ft_delivery_get_instance(agent->delivery, &instance_id);
+    ft_uuid_format(&instance_id, id);
     ft_json_key_str(writer, "instance_id", id);
     write_time(writer, "time", status.time_ns);
     write_time(writer, "started", agent->started_ns);
@@ -98,6 +101,21 @@ void ft_agent_write_status(struct ft_agent *agent, struct ft_json_writer *writer
     }
     ft_json_object_end(writer);
     ft_json_object_end(writer);
+}
+
+void ft_agent_write_ledger(struct ft_agent *agent, const struct ft_flows_ledger_query *query,
+                           struct ft_json_writer *writer)
+{
+    struct ft_msg_status status;
+    ft_agent_fill_status(agent, &status);
+    const struct ft_exporter_stats *exporter = ft_delivery_stats(agent->delivery);
+    struct ft_ledger_owner owner = {
+        .agent_id = agent->agent_id,
+        .host_name = agent->host_name,
+        .state = exporter != NULL ? ft_link_state_name((enum ft_link_state)exporter->link_state)
+                                  : "alone"};
+    ft_delivery_get_instance(agent->delivery, &owner.instance_id);
+    ft_agent_ledger_write(writer, &owner, &status, query);
 }
 
 /*
@@ -280,7 +298,6 @@ static struct ft_msg_component *add(struct ft_msg_status *status, const char *na
 
 static void write_account(struct ft_json_writer *writer, const struct ft_msg_status *status)
 {
-    uint64_t lost = 0;
     ft_json_object_begin(writer);
     ft_json_key_u64(writer, "observed", status->observed_events);
     ft_json_key_u64(writer, "stored", status->acknowledged_events);
@@ -288,17 +305,15 @@ static void write_account(struct ft_json_writer *writer, const struct ft_msg_sta
     ft_json_key_u64(writer, "merged", status->merged_events);
     ft_json_key_object(writer, "lost_by_cause");
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        lost += status->lost[cause];
         if (status->lost[cause] > 0) {
             ft_json_key_u64(writer, ft_loss_cause_name(cause), status->lost[cause]);
         }
     }
     ft_json_object_end(writer);
-    ft_json_key_u64(writer, "lost", lost);
-    ft_json_key_bool(writer, "balanced",
-                     status->observed_events == status->acknowledged_events +
-                                                    status->retained_events +
-                                                    status->merged_events + lost);
+    ft_json_key_u64(writer, "lost", ft_balance_lost(status));
+    uint64_t off = ft_balance_off(status);
+    ft_json_key_u64(writer, "unaccounted", off);
+    ft_json_key_bool(writer, "balanced", off == 0);
     ft_json_object_end(writer);
 }
 
