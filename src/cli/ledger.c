@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* flowtrail ledger: of each agent's instance where its events are, and whether that adds up. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/command.h"
 #include "cli/terminal.h"
@@ -12,6 +13,7 @@
 struct options {
     struct ft_cli_where where;
     struct ft_strings node_name;
+    bool detail;
     int output;
 };
 
@@ -23,6 +25,8 @@ static const struct ft_option table_options[] = {
     FT_OPT_STRINGS(struct options, node_name, "node_name", NULL,
                    "Agent: the name of its host, \"web-*\" for all that begin so, or its id.",
                    .value_name = "NAME"),
+    FT_OPT_BOOL(struct options, detail, "detail", "false",
+                "Below each row what both sides have counted, and losses by cause.", .letter = 'd'),
     FT_OPT_ENUM(
         struct options, output, "output", "table", output_names,
         "Form of the answer; json is the answer as it came, a line for each 1000 instances.",
@@ -39,6 +43,7 @@ static const struct ft_option_table table = {
 struct ledger {
     struct ft_http_client *client;
     bool json;
+    bool detail;
     struct ft_buf path; /* Without the cursor. */
     struct ft_buf body;
     struct ft_buf out;
@@ -55,16 +60,20 @@ static int finish(struct ledger *ledger);
 
 const struct ft_command ft_command_ledger = {
     .name = "ledger",
-    .summary = "Where each agent's events are, and whether that adds up; asks a collector.",
+    .summary = "Where each agent's events are, and whether that adds up.",
     .text = "A row for each instance of an agent: observed = stored + retained + lost + other.  "
             "Stored events are in the store or durable on their way there; the agent retains what "
             "the collector has not acknowledged; other are merged with another event before they "
-            "were sent, in quarantine, or damaged in the collector's log.  What is not zero is "
-            "told apart below the row.  The collector keeps the ledger over restarts, and holds "
-            "what an agent last told of its events against what it has itself.\n\n"
+            "were sent, in quarantine, or damaged in the collector's log.\n\n"
+            "A collector keeps the ledger of all its agents over restarts, and holds what each "
+            "last told of its events against what it has itself.  Of an agent that is away it is "
+            "said when that was.  An agent has its own side: stored is what the collector has "
+            "acknowledged.\n\n"
             "Exit code 0: all accounts balance; 1: one does not; 2: it cannot be told, because an "
-            "agent has not given its account, there is no such agent, or there is no answer.",
-    .examples = "  flowtrail ledger --server collector:8319\n"
+            "agent has not given its account, or did not say what became of what it retained when "
+            "it ended, there is no such agent, or there is no answer.",
+    .examples = "  flowtrail ledger\n"
+                "  flowtrail ledger --server collector:8319 --detail\n"
                 "  flowtrail ledger --server collector:8319 --node-name 'web-*'\n"
                 "  flowtrail ledger --server collector:8319 --node-name web-1 -o json\n",
     .table = &table,
@@ -75,16 +84,12 @@ static int run(const void *loaded, const struct ft_options_args *args)
 {
     (void)args;
     const struct options *options = loaded;
-    if (!ft_cli_is_collector(&options->where)) {
-        ft_cli_error("collectors keep a ledger: ask one with --server HOST:PORT; for the account "
-                     "of this host's agent: flowtrail status");
-        return FT_EXIT_USAGE;
-    }
     FT_CLEANUP(ft_cli_disconnect) struct ft_http_client *client = ft_cli_connect(&options->where);
     if (client == NULL) {
         return FT_EXIT_USAGE;
     }
-    struct ledger ledger = {.client = client, .json = options->output == OUTPUT_JSON};
+    struct ledger ledger = {
+        .client = client, .json = options->output == OUTPUT_JSON, .detail = options->detail};
     struct ft_diag diag = {0};
     ft_buf_init(&ledger.path, 0);
     ft_buf_init(&ledger.body, FT_HTTP_BODY_BYTES_MAX);
@@ -195,7 +200,7 @@ static void add_numbers(struct ft_buf *out, const struct ft_json_value *account)
     ft_buf_addf(out, " %12llu", (unsigned long long)other);
 }
 
-/* "    TITLE: NAME 5, NAME 7", of what is not zero. */
+/* "    TITLE: NAME 5, NAME 7", of what is not zero; nothing when all is. */
 struct list {
     struct ft_buf *out;
     const char *title;
@@ -233,18 +238,34 @@ static void add_list(struct ft_buf *out, const char *title, const struct ft_json
     end_list(&list);
 }
 
-static void add_details(struct ft_buf *out, const struct ft_json_value *instance)
+/* Of an instance, or of all. */
+static void add_details(struct ft_buf *out, const struct ft_json_value *object)
 {
     static const char *const other[] = {"quarantined", "damaged", "merged", NULL};
-    static const char *const here[] = {"waiting", "duplicate", "rejected", "missing", NULL};
-    static const char *const there[] = {"filtered", NULL};
-    const struct ft_json_value *account = ft_json_get(instance, "account");
+    static const char *const there[] = {"observed",     "filtered", "merged", "sealed", "sent",
+                                        "acknowledged", "retained", "lost",   NULL};
+    static const char *const here[] = {"received", "duplicate",   "rejected", "missing", "stored",
+                                       "waiting",  "quarantined", "damaged",  "lost",    NULL};
+    const struct ft_json_value *account = ft_json_get(object, "account");
     struct list lost = {.out = out, .title = "lost: "};
     ft_json_each(ft_json_get(account, "lost_by_cause"), add_item, &lost);
     end_list(&lost);
     add_list(out, "other: ", account, other);
-    add_list(out, "at the collector: ", ft_json_get(instance, "collector"), here);
-    add_list(out, "at the agent: ", ft_json_get(instance, "agent"), there);
+    add_list(out, "at the agent: ", ft_json_get(object, "agent"), there);
+    add_list(out, "at the collector: ", ft_json_get(object, "collector"), here);
+}
+
+/* The verdict; of whom is not there, when what is known was true. */
+static void add_verdict(struct ft_buf *out, const struct ft_json_value *instance, const char *state)
+{
+    static const char *const words[] = {"unknown", "NOT BALANCED", "balanced"};
+    const char *told = ft_cli_text_of(ft_json_get(instance, "agent"), "told");
+    ft_buf_addf(out, "  %s", words[is_balanced(instance) + 1]);
+    if (told[0] != '\0' && (strcmp(state, "away") == 0 || strcmp(state, "ended") == 0)) {
+        ft_buf_add_str(out, ", as of ");
+        ft_cli_add_clean(out, told);
+    }
+    ft_buf_add_char(out, '\n');
     const char *why = ft_cli_text_of(instance, "why");
     if (why[0] != '\0') {
         ft_buf_add_str(out, "    ");
@@ -255,7 +276,7 @@ static void add_details(struct ft_buf *out, const struct ft_json_value *instance
 
 static void add_instance(struct ledger *ledger, const struct ft_json_value *instance)
 {
-    static const char *const words[] = {"unknown", "NOT BALANCED", "balanced"};
+    const char *state = ft_cli_text_of(instance, "state");
     const char *name = ft_cli_text_of(instance, "host_name");
     char id[9];
     (void)snprintf(id, sizeof id, "%.8s", ft_cli_text_of(instance, "instance_id"));
@@ -264,10 +285,12 @@ static void add_instance(struct ledger *ledger, const struct ft_json_value *inst
     ft_buf_add_char(&ledger->out, ' ');
     ft_cli_add_column(&ledger->out, id, 8);
     ft_buf_add_str(&ledger->out, "  ");
-    ft_cli_add_column(&ledger->out, ft_cli_text_of(instance, "state"), 9);
+    ft_cli_add_column(&ledger->out, state, 9);
     add_numbers(&ledger->out, ft_json_get(instance, "account"));
-    ft_buf_addf(&ledger->out, "  %s\n", words[is_balanced(instance) + 1]);
-    add_details(&ledger->out, instance);
+    add_verdict(&ledger->out, instance, state);
+    if (ledger->detail) {
+        add_details(&ledger->out, instance);
+    }
 }
 
 /* The last page's totals are of all. */
@@ -287,9 +310,13 @@ static int finish(struct ledger *ledger)
     } else {
         ft_cli_add_column(out, "all", 34);
         add_numbers(out, account);
-        ft_buf_add_str(out, "\n\n");
+        ft_buf_add_char(out, '\n');
+        if (ledger->detail) {
+            add_details(out, total);
+        }
+        ft_buf_add_char(out, '\n');
         if (balanced > 0) {
-            ft_buf_addf(out, "Balanced: %llu instances.\n", n);
+            ft_buf_addf(out, "Balanced: %llu instance%s.\n", n, n == 1 ? "" : "s");
         } else if (balanced == 0) {
             ft_buf_addf(out, "NOT BALANCED: %llu of %llu instances, %llu events unaccounted for.\n",
                         (unsigned long long)ft_cli_number_of(total, "unbalanced"), n,

@@ -75,7 +75,7 @@ _flowtrail() {
         observe) words='--help --help-all --server --agent --ca-file --input-file --follow --last --first --all --since --until --ip --from-ip --to-ip --port --from-port --to-port --protocol --type --traffic-direction --node-name --process --filter --ipv4 --ipv6 --not --output --time-format --color' ;;
         status) words='--help --help-all --server --agent --ca-file --output --watch --interval --color' ;;
         losses) words='--help --help-all --server --agent --ca-file --since --until --node-name --output' ;;
-        ledger) words='--help --help-all --server --agent --ca-file --node-name --output' ;;
+        ledger) words='--help --help-all --server --agent --ca-file --node-name --detail --output' ;;
         doctor) words='--help --help-all --server --agent --ca-file --url --token-file --output --color' ;;
         token) words='--help --help-all --out --agent-id --role' ;;
         completion) words='--help --help-all bash zsh fish' ;;

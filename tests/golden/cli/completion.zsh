@@ -6,7 +6,7 @@ _flowtrail() {
     'observe:Show flows, live or stored.'
     'status:How agent or collector are\: a row per component, and the account.'
     'losses:What is missing from the trail\: when, how much, why.'
-    'ledger:Where each agent'\''s events are, and whether that adds up; asks a collector.'
+    'ledger:Where each agent'\''s events are, and whether that adds up.'
     'doctor:Find what would lose flows on this host and on the way to the collector.'
     'token:Make a token for an agent, and the line for the collector'\''s token file.'
     'completion:Write the completion script for bash, zsh or fish.'
@@ -90,6 +90,8 @@ _flowtrail() {
         '*--agent=[Socket of the agent.]:file:_files' \
         '*--ca-file=[Certificates (PEM) to trust for https.]:file:_files' \
         '*--node-name=[Agent\: the name of its host, "web-*" for all that begin so, or its id.]:value: ' \
+        '*--detail[Below each row what both sides have counted, and losses by cause.]' \
+        '*-d[Below each row what both sides have counted, and losses by cause.]' \
         '*--output=[Form of the answer; json is the answer as it came, a line for each 1000 instances.]:value:(table json)' \
         '*-o[Form of the answer; json is the answer as it came, a line for each 1000 instances.]:value:(table json)' \
         '--help-all[Show every option]' \
