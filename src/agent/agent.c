@@ -109,7 +109,8 @@ static ft_err open_capture(struct ft_agent *agent, struct ft_diag *diag)
         ft_spool_get_identity(agent->spool, &identity);
         capture.durable_seq = &ft_spool_stats(agent->spool)->durable_seq;
         capture.stored_seq = &ft_spool_stats(agent->spool)->stored_seq;
-        capture.known_seq = identity.known_seq;
+        capture.known_seq = identity.settled_seq;
+        capture.held_seq = identity.held_seq;
     }
     FT_TRY(ft_capture_create(&capture, &agent->capture, diag));
     struct ft_loss loss;

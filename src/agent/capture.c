@@ -406,7 +406,8 @@ static ft_err create_source(struct ft_capture *capture)
     }
     if (err == FT_OK && capture->memory != NULL) {
         struct ft_memory_commit commit;
-        ft_rescue_restore(rescue, capture->options.pipeline, capture->options.known_seq);
+        ft_rescue_restore(rescue, capture->options.pipeline, capture->options.known_seq,
+                          capture->options.held_seq);
         ft_pipeline_set_on_seal(capture->options.pipeline, on_seal, capture);
         if (!ft_memory_get_committed(capture->memory, &commit) || commit.owner_size == 0) {
             ft_pipeline_commit(capture->options.pipeline); /* There is something to go back to. */

@@ -25,11 +25,13 @@ struct ft_capture_options {
     struct ft_pipeline *pipeline;
     _Atomic int64_t *alive_ns; /* Set by the pipeline thread with each turn. */
     struct ft_rescue *rescue;  /* What the last process has left, and what the next one finds. */
-    /* With a memory of it: numbers up to these are on disk, durably and written; and those up to
-     * the last were before this process began. */
+    /* With a memory of it: numbers up to these are on disk, durably and written; those up to the
+     * last were settled before this process began, but for the block that begins with 'held_seq'.
+     */
     const _Atomic uint64_t *durable_seq;
     const _Atomic uint64_t *stored_seq;
     uint64_t known_seq;
+    uint64_t held_seq; /* 0: none. */
 };
 
 /* -EPERM without CAP_NET_ADMIN; '*reterr_diag' says what to do. */

@@ -156,6 +156,7 @@ void ft_rescue_on_socket(void *ctx, int fd)
 struct restoring {
     struct ft_pipeline *pipeline;
     uint64_t known_seq;
+    uint64_t held_seq;
 };
 
 static void restore_block(void *ctx, const void *info, size_t info_size, const void *block,
@@ -165,16 +166,16 @@ static void restore_block(void *ctx, const void *info, size_t info_size, const v
     struct ft_block_info parsed;
     if (info_size == sizeof parsed) {
         memcpy(&parsed, info, sizeof parsed);
-        if (parsed.first_seq > restoring->known_seq) {
+        if (parsed.first_seq > restoring->known_seq || parsed.first_seq == restoring->held_seq) {
             ft_pipeline_restore(restoring->pipeline, &parsed, block, block_size);
         }
     }
 }
 
 void ft_rescue_restore(const struct ft_rescue *rescue, struct ft_pipeline *pipeline,
-                       uint64_t known_seq)
+                       uint64_t known_seq, uint64_t held_seq)
 {
-    struct restoring restoring = {pipeline, known_seq};
+    struct restoring restoring = {pipeline, known_seq, held_seq};
     if (rescue->adopted) {
         ft_memory_each_block(rescue->memory, restore_block, &restoring);
     }

@@ -61,9 +61,10 @@ int ft_rescue_take_events(struct ft_rescue *rescue);
 /* ft_socket_fn: has it held; 'ctx' is the rescue. */
 void ft_rescue_on_socket(void *ctx, int fd);
 
-/* Gives blocks behind number 'known_seq' to the pipeline, in their order. */
+/* Gives blocks behind number 'known_seq', and the one that begins with 'held_seq', to the pipeline,
+ * in their order. */
 void ft_rescue_restore(const struct ft_rescue *rescue, struct ft_pipeline *pipeline,
-                       uint64_t known_seq);
+                       uint64_t known_seq, uint64_t held_seq);
 
 /* True when the last process was cut off and what it had known is not there or of no use. */
 bool ft_rescue_get_loss(const struct ft_rescue *rescue, struct ft_loss *ret_loss);

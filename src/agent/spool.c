@@ -143,15 +143,16 @@ void ft_spool_work(struct ft_spool *spool)
 int64_t ft_spool_deadline(const struct ft_spool *spool)
 {
     int64_t deadline_ns = FT_TIME_NEVER;
+    if (spool->retry_ns != INT64_MIN) {
+        return spool->retry_ns; /* A failure puts off all that is due. */
+    }
     if (spool->unsynced_ns != 0) {
         deadline_ns = spool->unsynced_ns + sync_interval(spool);
     }
     if (spool->state_ns != 0 && spool->state_ns < deadline_ns) {
         deadline_ns = spool->state_ns;
     }
-    /* A failure puts off all that is due. */
-    bool failed = spool->has_block || deadline_ns != FT_TIME_NEVER;
-    return failed && deadline_ns < spool->retry_ns ? spool->retry_ns : deadline_ns;
+    return deadline_ns;
 }
 
 bool ft_spool_is_drained(struct ft_spool *spool)
@@ -188,12 +189,13 @@ void ft_spool_on_drop(void *ctx, const struct ft_block_info *info, size_t size)
 
 /*
  * The account of the loss is durable before the file goes, and says which positions it is of.  On
- * an error nothing has happened: the segment stays in the log.
+ * an error it may have been written or not: the log tries the same drop again.
  */
 ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread)
 {
     struct ft_spool *spool = ctx;
     uint64_t confirmed = ft_log_confirmed(spool->log);
+    spool->drop.on_disk = true;
     spool->drop.n_unread = n_unread;
     ft_mutex_lock(&spool->lock);
     struct ft_log_range before[FT_SPOOL_DROPPED_MAX];
@@ -206,6 +208,7 @@ ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_
     }
     if (err == FT_OK) {
         ft_tally_drop(spool->tally, &spool->drop);
+        spool->last_drop = spool->drop;
     } else {
         memcpy(spool->dropped, before, sizeof before);
         spool->n_dropped = n_before;
@@ -264,8 +267,10 @@ static ft_err write_state_locked(struct ft_spool *spool, const struct change *ch
     state->n_dropped = spool->n_dropped;
     memcpy(state->dropped, spool->dropped, sizeof state->dropped);
     ft_tally_save(spool->tally, &state->tally, &version);
+    state->last_drop = spool->last_drop;
     if (change != NULL && change->drop != NULL) {
         ft_tally_record_drop(&state->tally, change->drop);
+        state->last_drop = *change->drop;
     }
     if (change != NULL && change->rebase) {
         ft_tally_record_rebase(&state->tally, state->base_seq, change->acked_events);
@@ -292,6 +297,8 @@ static bool move_blocks(struct ft_spool *spool)
                 ft_log_reader_next(spool->source, false, &spool->block) != FT_OK) {
                 return false;
             }
+            const struct ft_block_info *taken = &spool->block.info;
+            ft_tally_hold(spool->tally, taken->first_seq, taken->first_seq + taken->n_events - 1);
             spool->has_block = true;
         }
         int64_t began_ns = ft_clock_mono_ns(spool->options.clock);
@@ -302,7 +309,7 @@ static bool move_blocks(struct ft_spool *spool)
         }
         note_result(spool, err);
         if (err != FT_OK) {
-            return false;
+            return false; /* It stays: it may be on the disk all the same. */
         }
         const struct ft_block_info *info = &spool->block.info;
         spool->stats.stored_seq = info->first_seq + info->n_events - 1;

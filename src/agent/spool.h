@@ -107,6 +107,10 @@ struct ft_spool_identity {
     struct ft_uuid instance_id;
     uint64_t base_seq;  /* Numbers up to here belong to an earlier instance. */
     uint64_t known_seq; /* The newest number in the log at the start. */
+    /* Numbers up to here were in the log or known to be lost then: what was kept of them beside the
+     * spool must not come again. */
+    uint64_t settled_seq;
+    uint64_t held_seq; /* But for the block that begins with this; 0: none. */
     struct ft_spool_binding binding;
 };
 void ft_spool_get_identity(struct ft_spool *spool, struct ft_spool_identity *ret_identity);

@@ -46,6 +46,7 @@ struct ft_spool {
     struct ft_spool_identity identity FT_GUARDED;
     size_t n_dropped FT_GUARDED;
     struct ft_log_range dropped[FT_SPOOL_DROPPED_MAX] FT_GUARDED;
+    struct ft_tally_drop last_drop FT_GUARDED;
     struct ft_slot_file slots FT_GUARDED;
     struct ft_spool_state *scratch FT_GUARDED;
     uint8_t *encoded FT_GUARDED;

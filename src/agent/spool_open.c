@@ -21,6 +21,7 @@ struct finding {
     struct ft_progress progress;
     bool place_lost;   /* The exporter's place and counts cannot be read. */
     uint64_t retained; /* Events in the log behind the exporter's place. */
+    uint64_t held;     /* Events of the block that was on its way here. */
     bool has_newest;   /* Block of the log. */
     struct ft_block_info newest;
     bool exact;                       /* The live numbers are those that the process died with. */
@@ -44,8 +45,10 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state, struct 
 static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record *tally,
                             uint64_t lost);
 static uint64_t by_exporter(const struct ft_progress *progress);
-static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *state,
-                         const struct finding *finding, struct ft_spool_report *report);
+static void settle_crash(struct ft_spool *spool, const struct finding *finding,
+                         struct ft_spool_report *report);
+static void lose_crashed(struct ft_spool *spool, const struct ft_loss *as, uint64_t first_seq,
+                         uint64_t last_seq);
 static void take_kept(struct ft_spool *spool, struct ft_spool_state *state,
                       struct finding *finding);
 static void settle_rest(struct ft_spool *spool, struct finding *finding,
@@ -162,6 +165,7 @@ static ft_err open_log(struct ft_spool *spool, const struct ft_spool_state *stat
 {
     spool->n_dropped = state->n_dropped;
     memcpy(spool->dropped, state->dropped, sizeof spool->dropped);
+    spool->last_drop = state->last_drop;
     struct ft_log_options log = {.bytes_max = spool->options.bytes_max,
                                  .full = FT_LOG_DROP_OLDEST,
                                  .on_drop = ft_spool_on_drop,
@@ -267,7 +271,12 @@ static void take_kept(struct ft_spool *spool, struct ft_spool_state *state, stru
     }
     finding->kept = kept;
     if (kept->tally.version >= state->tally.version) {
+        bool knows_drop = kept->tally.n_drops >= state->tally.n_drops;
         state->tally = kept->tally;
+        if (!knows_drop) {
+            /* It was written before it was known there. */
+            ft_tally_record_drop(&state->tally, &state->last_drop);
+        }
     }
     state->tally.numbered = kept->tally.numbered;
     state->tally.filtered = kept->tally.filtered;
@@ -366,9 +375,16 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state, struct 
     if (report->went_on) {
         ft_tally_untell(spool->tally, finding->kept->tally.numbered);
     }
+    spool->identity.settled_seq = larger(spool->identity.known_seq, state->tally.gone_to);
+    const struct ft_tally_record *tally = &state->tally;
+    if (tally->held_first > spool->identity.known_seq &&
+        tally->held_last <= spool->identity.settled_seq) {
+        spool->identity.held_seq = tally->held_first;
+        finding->held = tally->held_last - tally->held_first + 1;
+    }
     settle_exporter(spool, &state->tally, by_exporter(&finding->progress));
     if (finding->has_newest || !finding->place_lost) {
-        settle_crash(spool, state, finding, report);
+        settle_crash(spool, finding, report);
     }
     settle_rest(spool, finding, report);
     /* The process may have died before it knew what that does to its LOSS events. */
@@ -394,32 +410,46 @@ static void settle_exporter(struct ft_spool *spool, const struct ft_tally_record
 }
 
 /* What the last process had numbered and not brought into the log. */
-static void settle_crash(struct ft_spool *spool, const struct ft_spool_state *state,
-                         const struct finding *finding, struct ft_spool_report *report) FT_NO_TSA
+static void settle_crash(struct ft_spool *spool, const struct finding *finding,
+                         struct ft_spool_report *report) FT_NO_TSA
 {
-    uint64_t there = larger(spool->identity.known_seq, state->tally.gone_to);
-    uint64_t numbered = ft_tally_live(spool->tally)->numbered;
-    if (report->went_on && finding->kept->first_seq != 0 && numbered > there) {
-        uint64_t before = larger(there, finding->kept->first_seq - 1);
-        report->n_kept = numbered - before;
-        numbered = before; /* What is between was in blocks that found no room. */
-    }
-    report->n_crash = numbered > there ? numbered - there : 0;
+    int64_t now_ns = ft_clock_real_ns(spool->options.clock);
     /* After a power cut nobody knows what else was numbered: that there may be more is told. */
     bool unsure = report->unclean && !report->state_lost && !finding->exact;
-    if (report->n_crash == 0 && !unsure) {
-        return;
-    }
-    int64_t now_ns = ft_clock_real_ns(spool->options.clock);
     struct ft_loss loss = {.cause = FT_LOSS_CRASH,
                            .estimated = unsure,
                            .begin_ns = finding->has_newest ? finding->newest.time_ns : now_ns,
-                           .end_ns = now_ns,
-                           .count = report->n_crash};
-    if (report->n_crash > 0) {
-        loss.first_seq = there + 1;
-        loss.last_seq = numbered;
+                           .end_ns = now_ns};
+    uint64_t held_seq = spool->identity.held_seq;
+    bool is_kept = report->went_on && finding->kept->first_seq != 0;
+    if (held_seq != 0 && is_kept && finding->kept->first_seq <= held_seq) {
+        report->n_kept += finding->held;
+    } else if (held_seq != 0) {
+        report->n_crash += finding->held;
+        lose_crashed(spool, &loss, held_seq, held_seq + finding->held - 1);
     }
+    uint64_t there = spool->identity.settled_seq;
+    uint64_t numbered = ft_tally_live(spool->tally)->numbered;
+    if (is_kept && numbered > there) {
+        uint64_t before = larger(there, finding->kept->first_seq - 1);
+        report->n_kept += numbered - before;
+        numbered = before; /* What is between was in blocks that found no room. */
+    }
+    if (numbered > there) {
+        report->n_crash += numbered - there;
+        lose_crashed(spool, &loss, there + 1, numbered);
+    } else if (unsure && report->n_crash == 0) {
+        ft_tally_lose_numbered(spool->tally, &loss);
+    }
+}
+
+static void lose_crashed(struct ft_spool *spool, const struct ft_loss *as, uint64_t first_seq,
+                         uint64_t last_seq)
+{
+    struct ft_loss loss = *as;
+    loss.first_seq = first_seq;
+    loss.last_seq = last_seq;
+    loss.count = last_seq - first_seq + 1;
     ft_tally_lose_numbered(spool->tally, &loss);
 }
 

@@ -11,7 +11,7 @@
 #define FLAG_EPOCH       4U
 #define FLAG_RECEIPT_KEY 8U
 
-#define FIXED_SIZE ((size_t)208)
+#define FIXED_SIZE ((size_t)272)
 #define LOSS_SIZE  ((size_t)48)
 #define TOLD_SIZE  ((size_t)56)
 #define RANGE_SIZE ((size_t)16)
@@ -20,7 +20,8 @@
 #define CAUSES_MAX 64U
 
 _Static_assert(FIXED_SIZE + 8 * FT_LOSS_CAUSE_N + LOSS_SIZE * FT_LOSS_BOOK_PENDING_MAX +
-                       TOLD_SIZE * FT_LOSS_BOOK_TOLD_MAX + RANGE_SIZE * FT_SPOOL_DROPPED_MAX <=
+                       TOLD_SIZE * FT_LOSS_BOOK_TOLD_MAX + RANGE_SIZE * FT_SPOOL_DROPPED_MAX +
+                       LOSS_SIZE * FT_TALLY_RUNS_MAX <=
                    FT_SPOOL_STATE_SIZE_MAX,
                "the largest state fits");
 _Static_assert(sizeof(struct ft_spool_page) == 72, "the page is as documented");
@@ -106,6 +107,14 @@ size_t ft_spool_state_encode(const struct ft_spool_state *state, uint8_t *to)
     put32(to + 196, (uint32_t)tally->book.n_pending);
     put32(to + 200, (uint32_t)tally->book.n_told);
     put32(to + 204, (uint32_t)state->n_dropped);
+    put64(to + 208, tally->n_drops);
+    put32(to + 216, (uint32_t)state->last_drop.n_runs);
+    put64(to + 224, state->last_drop.n_events);
+    put64(to + 232, state->last_drop.n_unread);
+    put64(to + 240, state->last_drop.first_seq);
+    put64(to + 248, state->last_drop.last_seq);
+    put64(to + 256, tally->held_first);
+    put64(to + 264, tally->held_last);
     uint8_t *at = to + FIXED_SIZE;
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++, at += 8) {
         put64(at, tally->lost[cause]);
@@ -120,6 +129,9 @@ size_t ft_spool_state_encode(const struct ft_spool_state *state, uint8_t *to)
     for (size_t i = 0; i < state->n_dropped; i++, at += RANGE_SIZE) {
         put64(at, state->dropped[i].first);
         put64(at + 8, state->dropped[i].last);
+    }
+    for (size_t i = 0; i < state->last_drop.n_runs; i++, at += LOSS_SIZE) {
+        put_loss(at, &state->last_drop.runs[i]);
     }
     return (size_t)(at - to);
 }
@@ -136,10 +148,12 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
     uint32_t n_pending = get32(from + 196);
     uint32_t n_told = get32(from + 200);
     uint32_t n_dropped = get32(from + 204);
+    uint32_t n_runs = get32(from + 216);
     if (n_causes > CAUSES_MAX || n_pending > FT_LOSS_BOOK_PENDING_MAX ||
         n_told > FT_LOSS_BOOK_TOLD_MAX || n_dropped > FT_SPOOL_DROPPED_MAX ||
+        n_runs > FT_TALLY_RUNS_MAX ||
         size != FIXED_SIZE + 8 * n_causes + LOSS_SIZE * n_pending + TOLD_SIZE * n_told +
-                    RANGE_SIZE * n_dropped) {
+                    RANGE_SIZE * n_dropped + LOSS_SIZE * n_runs) {
         return FT_E_CORRUPT;
     }
     memset(ret_state, 0, sizeof *ret_state);
@@ -183,6 +197,19 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
         ret_state->dropped[i] = (struct ft_log_range){get64(at), get64(at + 8)};
     }
     ret_state->n_dropped = n_dropped;
+    struct ft_tally_drop *drop = &ret_state->last_drop;
+    tally->n_drops = get64(from + 208);
+    drop->on_disk = true;
+    drop->n_runs = n_runs;
+    drop->n_events = get64(from + 224);
+    drop->n_unread = get64(from + 232);
+    drop->first_seq = get64(from + 240);
+    drop->last_seq = get64(from + 248);
+    tally->held_first = get64(from + 256);
+    tally->held_last = get64(from + 264);
+    for (uint32_t i = 0; i < n_runs; i++, at += LOSS_SIZE) {
+        drop->runs[i] = get_loss(at);
+    }
     return FT_OK;
 }
 

@@ -21,8 +21,12 @@
  *  168  8  lost_unnumbered, 176 lost_by_exporter, 184 gone_to
  *  192  4  number of causes, 196 of losses to be told, 200 told and not acknowledged, 204 of ranges
  *          of positions that were dropped and not confirmed
- *  208     8 for each cause; 48 for each loss (cause 4, estimated 4, begin 8, end 8, count 8,
- *          first_seq 8, last_seq 8); 56 for each told loss (its seq 8, the loss); 16 for each range
+ *  208  8  drops so far; 216 4 runs of the last one, 220 4 0
+ *  224  8  events of the last drop, 232 unread ones, 240 first and 248 last number
+ *  256  8  first number of the block that is on its way here, 264 the last one
+ *  272     8 for each cause; 48 for each loss (cause 4, estimated 4, begin 8, end 8, count 8,
+ *          first_seq 8, last_seq 8); 56 for each told loss (its seq 8, the loss); 16 for each
+ *          range; 48 for each run, as a loss
  *
  * Thread: pure functions.
  */
@@ -54,6 +58,9 @@ struct ft_spool_state {
     struct ft_spool_binding binding;
     size_t n_dropped; /* Positions that were dropped and not confirmed. */
     struct ft_log_range dropped[FT_SPOOL_DROPPED_MAX];
+    /* The last drop, which 'tally' has: an account that was kept elsewhere may be newer than the
+     * rest of 'tally' and older than this. */
+    struct ft_tally_drop last_drop;
     struct ft_tally_record tally;
 };
 

@@ -21,6 +21,7 @@ struct ft_tally {
 static void raise(_Atomic uint64_t *value, uint64_t least);
 static void lose(struct ft_tally_record *record, const struct ft_loss *loss);
 static void lose_numbered(struct ft_tally_record *record, const struct ft_loss *loss);
+static void release(struct ft_tally_record *record, uint64_t first_seq, uint64_t last_seq);
 static void changed_locked(struct ft_tally *tally) FT_REQUIRES(tally->lock);
 
 ft_err ft_tally_create(const struct ft_tally_record *from, struct ft_tally_live *live,
@@ -127,6 +128,7 @@ void ft_tally_drop_add(struct ft_tally_drop *drop, const struct ft_block_info *i
 
 void ft_tally_record_drop(struct ft_tally_record *record, const struct ft_tally_drop *drop)
 {
+    record->n_drops += drop->on_disk ? 1 : 0;
     if (drop->n_unread > 0) {
         struct ft_loss loss = {.cause = FT_LOSS_SPOOL_DAMAGED, .count = drop->n_unread};
         if (drop->n_runs > 0) {
@@ -138,6 +140,7 @@ void ft_tally_record_drop(struct ft_tally_record *record, const struct ft_tally_
     if (drop->n_events == 0) {
         return;
     }
+    release(record, drop->first_seq, drop->last_seq);
     /* What is between the runs was dropped before, so nothing there is told any more. */
     ft_loss_book_dropped(&record->book, drop->first_seq, drop->last_seq);
     for (size_t i = 0; i < drop->n_runs; i++) {
@@ -154,6 +157,14 @@ void ft_tally_drop(struct ft_tally *tally, const struct ft_tally_drop *drop)
     ft_tally_record_drop(&tally->record, drop);
     tally->dropped += drop->n_events + drop->n_unread;
     changed_locked(tally);
+    ft_mutex_unlock(&tally->lock);
+}
+
+void ft_tally_hold(struct ft_tally *tally, uint64_t first_seq, uint64_t last_seq)
+{
+    ft_mutex_lock(&tally->lock);
+    tally->record.held_first = first_seq;
+    tally->record.held_last = last_seq;
     ft_mutex_unlock(&tally->lock);
 }
 
@@ -300,6 +311,7 @@ static void lose(struct ft_tally_record *record, const struct ft_loss *loss)
 static void lose_numbered(struct ft_tally_record *record, const struct ft_loss *loss)
 {
     if (loss->first_seq != 0) {
+        release(record, loss->first_seq, loss->last_seq);
         ft_loss_book_dropped(&record->book, loss->first_seq, loss->last_seq);
     }
     lose(record, loss);
@@ -308,6 +320,15 @@ static void lose_numbered(struct ft_tally_record *record, const struct ft_loss *
     }
     if (loss->last_seq > record->gone_to) {
         record->gone_to = loss->last_seq;
+    }
+}
+
+/* What is lost is not on its way any more. */
+static void release(struct ft_tally_record *record, uint64_t first_seq, uint64_t last_seq)
+{
+    if (record->held_first >= first_seq && record->held_first <= last_seq) {
+        record->held_first = 0;
+        record->held_last = 0;
     }
 }
 

@@ -50,6 +50,11 @@ struct ft_tally_record {
     /* All that is counted here is of the present instance, which begins behind these. */
     uint64_t base_seq;
     uint64_t merged_base;
+    uint64_t n_drops; /* Of the log on disk. */
+    /* The block that the spool has last taken from the log in memory, which drops others past it:
+     * it is not lost though its numbers are below 'gone_to'.  0: none. */
+    uint64_t held_first;
+    uint64_t held_last;
     uint64_t version; /* Goes up with each change of the record: the later one is larger. */
     struct ft_loss_book book;
 };
@@ -71,6 +76,7 @@ void ft_tally_lose(struct ft_tally *tally, const struct ft_loss *loss);
 /* Blocks that are dropped together, in their order. */
 #define FT_TALLY_RUNS_MAX 64
 struct ft_tally_drop {
+    bool on_disk;
     uint64_t n_events;
     uint64_t n_unread; /* Further events, of which nothing but their number is known. */
     uint64_t first_seq;
@@ -84,6 +90,10 @@ void ft_tally_drop_add(struct ft_tally_drop *drop, const struct ft_block_info *i
 void ft_tally_drop(struct ft_tally *tally, const struct ft_tally_drop *drop);
 /* The same in a record, which is to be written before the drop. */
 void ft_tally_record_drop(struct ft_tally_record *record, const struct ft_tally_drop *drop);
+
+/* The block that is on its way to the disk.  This alone changes no version: it only matters once
+ * another is dropped. */
+void ft_tally_hold(struct ft_tally *tally, uint64_t first_seq, uint64_t last_seq);
 
 /* Events that the exporter is done with and the collector does not have. */
 void ft_tally_reject(struct ft_tally *tally, const struct ft_loss *loss);

@@ -13,6 +13,7 @@ static ft_err disk_sync(struct ft_log *log);
 static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need);
 static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t time_ns);
 static bool fits_head(struct ft_store_disk_log *disk, uint64_t need);
+static ft_err drop_doubtful(struct ft_store_disk_log *disk);
 static void disk_discard(struct ft_log *log, struct ft_log_segment *segment);
 static ft_err seal_head(struct ft_store_disk_log *disk, bool for_good);
 static ft_err open_head(struct ft_store_disk_log *disk, uint64_t bytes, int64_t time_ns);
@@ -32,6 +33,9 @@ static ft_err disk_append(struct ft_log *log, const struct ft_block_info *info, 
     size_t need = ft_store_frame_size(size);
     if (is_pending(disk)) {
         FT_TRY(ft_store_disk_write_pending(disk));
+    }
+    if (disk->doubtful != NULL) {
+        FT_TRY(drop_doubtful(disk));
     }
     if (disk->unsynced_bytes + need > FT_STORE_UNSYNCED_MAX) {
         FT_TRY(disk_sync(log));
@@ -228,6 +232,10 @@ static size_t find_victim_locked(const struct ft_log *log, uint64_t floor) FT_RE
 static ft_err let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes)
 {
     struct ft_log *log = &disk->base;
+    if (disk->doubtful != NULL) {
+        *ret_bytes += disk->doubtful->bytes;
+        return drop_doubtful(disk);
+    }
     ft_mutex_lock(&log->lock);
     uint64_t floor = ft_store_confirmed_locked(log);
     size_t i = find_victim_locked(log, floor);
@@ -252,7 +260,23 @@ static ft_err let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes)
         disk_discard(log, victim);
         return FT_OK;
     }
-    return ft_store_drop_listed(log, victim, floor);
+    disk->doubtful = victim;
+    return drop_doubtful(disk);
+}
+
+/* A drop that was begun is brought to its end: whether its loss is on disk decides what the next
+ * start finds, and nobody knows that after an error. */
+static ft_err drop_doubtful(struct ft_store_disk_log *disk)
+{
+    bool in_doubt;
+    ft_mutex_lock(&disk->base.lock);
+    uint64_t floor = ft_store_confirmed_locked(&disk->base);
+    ft_mutex_unlock(&disk->base.lock);
+    ft_err err = ft_store_drop_listed(&disk->base, disk->doubtful, floor, &in_doubt);
+    if (!in_doubt) {
+        disk->doubtful = NULL;
+    }
+    return err;
 }
 
 /*

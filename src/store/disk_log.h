@@ -52,6 +52,7 @@ struct ft_store_disk_log {
     struct ft_store_disk_segment *spare; /* For the pending segment, so that it always can be. */
     uint64_t doomed[FT_STORE_DOOMED_MAX];
     size_t n_doomed;
+    struct ft_log_segment *doubtful; /* It is to be dropped, before anything else. */
     bool reserved[FT_STORE_RESERVE_MAX];
     /* Guarded by base.lock. */
     struct ft_store_tail tail;

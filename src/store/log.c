@@ -290,10 +290,12 @@ void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t 
     log->home->discard(log, segment);
 }
 
-ft_err ft_store_drop_listed(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor)
+ft_err ft_store_drop_listed(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor,
+                            bool *ret_in_doubt)
 {
     struct drop drop = {.log = log, .floor = floor};
     ft_err err = log->home->each_block(log, segment, drop_block, &drop);
+    *ret_in_doubt = false;
     if (err == FT_OK && log->options.on_dropped != NULL) {
         uint64_t n_unread = 0;
         if (floor < segment->first && segment->n_events > drop.n_events) {
@@ -301,9 +303,10 @@ ft_err ft_store_drop_listed(struct ft_log *log, struct ft_log_segment *segment, 
         }
         err = log->options.on_dropped(log->options.on_drop_ctx, segment->first, segment->last,
                                       n_unread);
+        *ret_in_doubt = err != FT_OK;
     }
     ft_mutex_lock(&log->lock);
-    segment->dropping = false;
+    segment->dropping = *ret_in_doubt;
     for (size_t i = 0; i < log->n_segments && err == FT_OK; i++) {
         if (log->segments[i] == segment) {
             (void)ft_store_take_locked(log, i);

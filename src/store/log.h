@@ -99,8 +99,9 @@ struct ft_log_options {
     /* Disk only.  Called, as on_drop is, between the last on_drop of a segment and its removal:
      * whoever keeps account of losses makes it durable here.  'first' to 'last' are positions;
      * 'n_unread' events were in blocks that cannot be read and did not go through on_drop.  On an
-     * error nothing is dropped: the append fails with it, and the next one begins anew with the
-     * first on_drop.  Readers that come to the segment meanwhile wait. */
+     * error the append fails with it, and the next one begins anew with the first on_drop of the
+     * same segment: what the account is, is not known until then.  Readers that come to the
+     * segment meanwhile wait. */
     ft_log_dropped_fn *on_dropped;
     /* Disk only.  Positions that were dropped and not confirmed, as on_dropped has told: where a
      * file has them all the same they count for nothing.  A crash may come before its removal, and

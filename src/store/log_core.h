@@ -152,9 +152,10 @@ uint64_t ft_store_held_locked(const struct ft_log *log) FT_REQUIRES(log->lock);
 /* Reports the blocks of 'segment', which is off the list, behind 'floor' as dropped, and discards
  * it. */
 void ft_store_drop(struct ft_log *log, struct ft_log_segment *segment, uint64_t floor);
-/* The same of a segment on the list that is marked as 'dropping'.  On an error it stays. */
+/* The same of a segment on the list that is marked as 'dropping'.  On an error it stays there;
+ * 'in doubt' it stays marked, because nobody knows whether its loss is on disk. */
 FT_MUST_USE ft_err ft_store_drop_listed(struct ft_log *log, struct ft_log_segment *segment,
-                                        uint64_t floor);
+                                        uint64_t floor, bool *ret_in_doubt);
 /* Bytes of the segments up to 'floor'. */
 uint64_t ft_store_bytes_to_locked(const struct ft_log *log, uint64_t floor) FT_REQUIRES(log->lock);
 /* Discards what every reader has confirmed, but for what is to be kept. */

@@ -65,12 +65,13 @@ static void commit(void *ctx, const struct ft_block_info *info, const void *data
 }
 
 /* Where the last process's commit was: its blocks come again, and so do the messages behind it. */
-static void go_on(struct world *world, uint64_t known_seq)
+static void go_on(struct world *world, const struct ft_spool_identity *identity)
 {
     CHECK(world->report.went_on);
     for (size_t i = 0; i < world->n_blocks; i++) {
         const struct world_block *block = &world->blocks[i];
-        if (block->info.first_seq > known_seq) {
+        if (block->info.first_seq > identity->settled_seq ||
+            block->info.first_seq == identity->held_seq) {
             ft_pipeline_restore(world->pipeline, &block->info, block->data, block->size);
         }
     }
@@ -139,7 +140,7 @@ ft_err world_open(struct world *world)
         bool has_kept = world->has_kept;
         ft_pipeline_set_on_seal(world->pipeline, commit, world);
         if (has_kept) {
-            go_on(world, identity.known_seq);
+            go_on(world, &identity);
         } else {
             ft_pipeline_commit(world->pipeline);
         }
