@@ -2,14 +2,19 @@
 """The agent's spool: what it took in is delivered once, whatever happens to the agent, its disk and its
 host, and what is lost is told to the event."""
 import json
+import random
+import re
+import shutil
 import time
 
+from faults import SmallDisk, scale, told
 from lab import conntrack_max, wait_until
 from oracle import generate
 from programs import BIN, Stack
 from test_nothing_is_lost_silently import check_each_once, end_all, start_traffic
 
-CRASH = 9
+START, END, LOSS = 1, 3, 5
+LOG_FULL, CRASH = 4, 9
 
 
 def spool(stack, **more):
@@ -111,3 +116,82 @@ def test_two_agents_do_not_share_a_spool(host):
     assert stack.agent_is_capturing()
     stack.start_collector()
     stack.finish()
+
+
+def test_a_small_file_system_is_filled_and_freed(host):
+    """The spool may be larger than its file system, which others fill and free; the collector is away
+    until the end.  No crash, the account balances all the time, and each loss is told."""
+    cycles = scale("FT_DISK_CYCLES", 20)
+    dice = random.Random(7)
+    stack = Stack(host.ns)
+    disk = SmallDisk(stack.tmp / "small", "24m")
+    changes = {"spool": {"path": str(stack.tmp / "small" / "spool"), "bytes_max": "1GiB",
+                         "free_ratio_min": "5%", "sync_interval": "50ms"},
+               "log": {"flush_interval": "100ms", "bytes_max": "2MiB"}}
+    try:
+        stack.start_agent(**changes)
+        for n in range(cycles):
+            disk.fill()
+            generate(host.ns, "udp", to=f"127.{64 + n}.0.0:9", bind="127.0.0.1", spread=20_000,
+                     rate=20_000, seconds=1)
+            host.ns.flush()
+            check_balanced(stack)
+            if dice.random() < 0.3:
+                stack.agent.kill()
+                stack.start_agent(**changes)
+            disk.free()
+            assert stack.agent.alive(), stack.agent.tail()
+            wait_until(lambda: status(stack)["spool"]["waiting_bytes"] == 0, 5,
+                       "the spool to take events again")
+        full = check_balanced(stack)
+        stack.start_collector()
+        wait_until(lambda: host.ns.conntrack_count() < 100, 60, "the kernel to have told all")
+        stack.settle(timeout=120)
+        at_end = check_balanced(stack)
+        store = stack.stop()
+    finally:
+        disk.remove()
+    assert full["lost_by_cause"].get("LOG_FULL", 0) > 0
+    # So many that not every LOSS can name its numbers; the counts are exact.
+    assert at_end["lost"] == store.number("SELECT sum(loss_count) FROM flows WHERE type = 5")
+    assert at_end["stored"] == store.number("SELECT count(*) FROM flows")
+    assert store.number("SELECT count(*) - count(DISTINCT seq) FROM flows") == 0
+    begun = store.number("SELECT sum(coalesce(n_starts, (type = 1)::INT)) FROM flows"
+                         " WHERE dst_port = 9")
+    assert begun <= cycles * 20_000
+    assert at_end["observed"] >= 2 * cycles * 20_000
+    told("R13", f"agent, {cycles} times full, {at_end['observed']:,} events observed, "
+                f"{at_end['merged']:,} merged, {at_end['lost']:,} told as lost to the event")
+
+
+def test_a_host_that_is_set_back_goes_on_as_another_instance(host):
+    """A copy of the spool from before, as a backup or a snapshot leaves it."""
+    stack = Stack(host.ns)
+    changes = {"spool": spool(stack), "stop_timeout": "1s"}
+    stack.start_agent(**changes)
+    generate(host.ns, "udp", to="127.64.0.0:9", bind="127.0.0.1", spread=300, rate=3000, seconds=0.1)
+    end_all(host.ns)
+    wait_observed(stack, 600)
+    assert stack.agent.stop(30) == 0
+    shutil.copytree(stack.tmp / "spool", stack.tmp / "backup")
+    stack.start_collector()
+    stack.start_agent(**changes)
+    generate(host.ns, "udp", to="127.65.0.0:9", bind="127.0.0.1", spread=300, rate=3000, seconds=0.1)
+    end_all(host.ns)
+    stack.settle()
+    assert stack.agent.stop(30) == 0
+    shutil.rmtree(stack.tmp / "spool")
+    (stack.tmp / "backup").rename(stack.tmp / "spool")
+    stack.start_agent(**changes)
+    generate(host.ns, "udp", to="127.66.0.0:9", bind="127.0.0.1", spread=300, rate=3000, seconds=0.1)
+    end_all(host.ns)
+    wait_until(lambda: "set back to an earlier state" in stack.agent.errors(), 60,
+               "the agent to see it")
+    wait_until(lambda: account(stack)["retained"] == 0, 60, "the rest to be delivered")
+    check_balanced(stack)
+    behind, instance = re.search(r"all behind event (\d+) goes out as instance ([0-9a-f-]+)",
+                                 stack.agent.errors()).groups()
+    assert int(behind) == 600
+    store = stack.finish(begins_behind={instance: int(behind)}, timeout=120)
+    check_each_once(store, 900)
+    assert store.number("SELECT count(DISTINCT instance_id) FROM flows") == 2
