@@ -15,7 +15,7 @@ ft_err ft_store_disk_cursor_create(struct ft_log *log, struct ft_log_cursor *cur
     return err;
 }
 
-/* Of one cursor, called by one thread at a time: the one that opened or confirms it. */
+/* One call at a time (places_lock). */
 ft_err ft_store_disk_cursor_store(struct ft_log *log, struct ft_log_cursor *cursor,
                                   const struct ft_store_cursor_record *record, bool durable)
 {

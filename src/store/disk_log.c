@@ -242,7 +242,11 @@ static ft_err let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes)
     struct ft_log_segment *victim = i < log->n_segments ? log->segments[i] : NULL;
     bool is_head = victim != NULL && victim == log->head;
     bool is_done = victim != NULL && victim->last <= floor;
-    if (victim != NULL && !is_head) {
+    /* A head that is sealed goes without a reader having passed it. */
+    uint64_t passed = is_done ? victim->last : floor;
+    bool is_unkept =
+        victim != NULL && !is_head && victim->first <= passed && ft_store_held_locked(log) < passed;
+    if (victim != NULL && !is_head && !is_unkept) {
         *ret_bytes += victim->bytes;
         victim->dropping = !is_done;
         if (is_done) {
@@ -255,6 +259,9 @@ static ft_err let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes)
     }
     if (is_head) {
         return seal_head(disk, false);
+    }
+    if (is_unkept) {
+        return ft_store_keep_places(log); /* It goes next time. */
     }
     if (is_done) {
         disk_discard(log, victim);

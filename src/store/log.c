@@ -151,6 +151,7 @@ void ft_store_init(struct ft_log *log, const struct ft_log_home *home,
 {
     *log = (struct ft_log){.home = home, .options = *options, .next_position = 1};
     log->held_floor = UINT64_MAX;
+    ft_mutex_init(&log->places_lock);
     ft_mutex_init(&log->lock);
     ft_cond_init(&log->changed);
 }
@@ -163,6 +164,7 @@ void ft_store_deinit(struct ft_log *log) FT_NO_TSA
     free(log->segments);
     ft_cond_deinit(&log->changed);
     ft_mutex_deinit(&log->lock);
+    ft_mutex_deinit(&log->places_lock);
 }
 
 ft_err ft_store_reserve_segments_locked(struct ft_log *log, size_t n_more)

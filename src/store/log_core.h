@@ -102,6 +102,8 @@ struct ft_log {
     void (*listener)(void *ctx);
     void *listener_ctx;
 
+    /* The files of the cursors; they are written and synced under it.  Taken before 'lock'. */
+    struct ft_mutex places_lock;
     struct ft_mutex lock;
     struct ft_cond changed;
     /* Guarded by 'lock'. */
@@ -158,6 +160,9 @@ FT_MUST_USE ft_err ft_store_drop_listed(struct ft_log *log, struct ft_log_segmen
                                         uint64_t floor, bool *ret_in_doubt);
 /* Bytes of the segments up to 'floor'. */
 uint64_t ft_store_bytes_to_locked(const struct ft_log *log, uint64_t floor) FT_REQUIRES(log->lock);
+/* Makes durable what the readers have confirmed, so that it may go: without that a power cut would
+ * set them back to before what is gone. */
+FT_MUST_USE ft_err ft_store_keep_places(struct ft_log *log);
 /* Discards what every reader has confirmed, but for what is to be kept. */
 void ft_store_free_confirmed(struct ft_log *log);
 

@@ -14,6 +14,9 @@ static ft_err claim_cursor_locked(struct ft_log *log, const char *name, bool vol
 static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const void *note,
                       size_t note_size);
 static void drop_cursor(struct ft_log *log, struct ft_log_cursor *cursor);
+static ft_err store_place(struct ft_log *log, struct ft_log_cursor *cursor, bool durable);
+static ft_err write_place(struct ft_log *log, struct ft_log_cursor *cursor, bool durable)
+    FT_REQUIRES(log->places_lock);
 static bool passes_segment_locked(const struct ft_log *log, uint64_t held, uint64_t position)
     FT_REQUIRES(log->lock);
 
@@ -37,7 +40,9 @@ ft_err ft_log_reader_open(struct ft_log *log, const char *name, bool volatile_re
     }
     ft_mutex_unlock(&log->lock);
     if (err == FT_OK && is_new && !volatile_reader) {
+        ft_mutex_lock(&log->places_lock);
         err = log->home->cursor_create(log, reader->cursor);
+        ft_mutex_unlock(&log->places_lock);
         if (err != FT_OK) {
             drop_cursor(log, reader->cursor);
         }
@@ -103,17 +108,7 @@ ft_err ft_log_reader_confirm_noted(struct ft_log_reader *reader, uint64_t positi
 
 ft_err ft_log_reader_keep(struct ft_log_reader *reader)
 {
-    struct ft_log *log = reader->log;
-    struct ft_log_cursor *cursor = reader->cursor;
-    if (cursor->is_volatile) {
-        return FT_OK;
-    }
-    ft_mutex_lock(&log->lock);
-    struct ft_store_cursor_record record = {.confirmed = cursor->confirmed,
-                                            .note_size = cursor->note_size};
-    memcpy(record.note, cursor->note, cursor->note_size);
-    ft_mutex_unlock(&log->lock);
-    return log->home->cursor_store(log, cursor, &record, true);
+    return reader->cursor->is_volatile ? FT_OK : store_place(reader->log, reader->cursor, true);
 }
 
 void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_SIZE_MAX],
@@ -190,7 +185,6 @@ static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const voi
 {
     struct ft_log *log = reader->log;
     struct ft_log_cursor *cursor = reader->cursor;
-    struct ft_store_cursor_record record = {.confirmed = position};
     ft_mutex_lock(&log->lock);
     bool possible = position < log->next_position;
     bool forward = possible && (position > cursor->confirmed ||
@@ -202,8 +196,6 @@ static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const voi
             memcpy(cursor->note, note, note_size);
             cursor->note_size = note_size;
         }
-        memcpy(record.note, cursor->note, cursor->note_size);
-        record.note_size = cursor->note_size;
         /* Only what frees a segment is worth a sync: the file must not go before the cursor. */
         durable = passes_segment_locked(log, cursor->held, position);
     }
@@ -211,17 +203,8 @@ static ft_err confirm(struct ft_log_reader *reader, uint64_t position, const voi
     if (!forward || cursor->is_volatile) {
         return possible ? FT_OK : FT_E_RANGE;
     }
-    ft_err err = log->home->cursor_store(log, cursor, &record, durable);
-    /*
-     * On a full disk a place that cannot be written must not keep the segments that fill it.  If
-     * the power fails then, the reader goes on from the oldest block that is left: what it had
-     * confirmed is what is gone.
-     */
-    bool may_go = err == FT_OK || ft_err_kind(err) == FT_KIND_BLOCKED;
-    if (may_go && (durable || !log->home->keeps_cursors)) {
-        ft_mutex_lock(&log->lock);
-        cursor->held = position;
-        ft_mutex_unlock(&log->lock);
+    ft_err err = store_place(log, cursor, durable);
+    if (durable || !log->home->keeps_cursors) {
         ft_store_free_confirmed(log);
     }
     return err;
@@ -235,10 +218,8 @@ ft_err ft_log_reader_set_note(struct ft_log_reader *reader, const void *note, si
     ft_mutex_lock(&log->lock);
     memcpy(cursor->note, note, size);
     cursor->note_size = size;
-    struct ft_store_cursor_record record = {.confirmed = cursor->confirmed, .note_size = size};
-    memcpy(record.note, note, size);
     ft_mutex_unlock(&log->lock);
-    return cursor->is_volatile ? FT_OK : log->home->cursor_store(log, cursor, &record, false);
+    return cursor->is_volatile ? FT_OK : store_place(log, cursor, false);
 }
 
 ft_err ft_log_reader_go_back(struct ft_log_reader *reader, uint64_t position, const void *note,
@@ -247,7 +228,6 @@ ft_err ft_log_reader_go_back(struct ft_log_reader *reader, uint64_t position, co
     assert(size <= FT_LOG_NOTE_SIZE_MAX);
     struct ft_log *log = reader->log;
     struct ft_log_cursor *cursor = reader->cursor;
-    struct ft_store_cursor_record record = {.confirmed = position};
     ft_mutex_lock(&log->lock);
     size_t i = ft_store_find_segment_locked(log, position + 1);
     bool there = i < log->n_segments && log->segments[i]->first <= position + 1;
@@ -263,12 +243,10 @@ ft_err ft_log_reader_go_back(struct ft_log_reader *reader, uint64_t position, co
             memcpy(cursor->note, note, size);
             cursor->note_size = size;
         }
-        memcpy(record.note, cursor->note, cursor->note_size);
-        record.note_size = cursor->note_size;
     }
     ft_mutex_unlock(&log->lock);
     if (back && !cursor->is_volatile) {
-        ft_err_ignore(log->home->cursor_store(log, cursor, &record, false),
+        ft_err_ignore(store_place(log, cursor, false),
                       "a restart that finds the later place goes back again");
     }
     return there ? FT_OK : FT_E_NOT_FOUND;
@@ -316,7 +294,9 @@ ft_err ft_log_reader_forget(struct ft_log *log, const char *name)
     if (cursor == NULL || busy) {
         return busy ? ft_err_from_errno(EBUSY) : FT_E_NOT_FOUND;
     }
+    ft_mutex_lock(&log->places_lock);
     ft_err err = log->home->cursor_remove(log, cursor);
+    ft_mutex_unlock(&log->places_lock);
     if (err != FT_OK) {
         ft_mutex_lock(&log->lock);
         cursor->open = false;
@@ -339,6 +319,25 @@ size_t ft_log_reader_names(struct ft_log *log, char names[][FT_LOG_READER_NAME_S
     }
     ft_mutex_unlock(&log->lock);
     return n;
+}
+
+ft_err ft_store_keep_places(struct ft_log *log)
+{
+    ft_err err = FT_OK;
+    for (size_t i = 0; i < FT_LOG_READERS_MAX; i++) {
+        struct ft_log_cursor *cursor = &log->cursors[i];
+        ft_mutex_lock(&log->places_lock);
+        ft_mutex_lock(&log->lock);
+        bool behind =
+            cursor->name[0] != '\0' && !cursor->is_volatile && cursor->held < cursor->confirmed;
+        ft_mutex_unlock(&log->lock);
+        ft_err result = behind ? write_place(log, cursor, true) : FT_OK;
+        ft_mutex_unlock(&log->places_lock);
+        if (result != FT_OK && ft_err_kind(result) != FT_KIND_BLOCKED) {
+            err = result;
+        }
+    }
+    return err;
 }
 
 struct ft_log_cursor *ft_store_find_cursor_locked(struct ft_log *log, const char *name)
@@ -397,10 +396,44 @@ static ft_err claim_cursor_locked(struct ft_log *log, const char *name, bool vol
 /* Its going may set segments free. */
 static void drop_cursor(struct ft_log *log, struct ft_log_cursor *cursor)
 {
+    ft_mutex_lock(&log->places_lock);
     ft_mutex_lock(&log->lock);
     *cursor = (struct ft_log_cursor){0};
     ft_mutex_unlock(&log->lock);
+    ft_mutex_unlock(&log->places_lock);
     ft_store_free_confirmed(log);
+}
+
+static ft_err store_place(struct ft_log *log, struct ft_log_cursor *cursor, bool durable)
+{
+    ft_mutex_lock(&log->places_lock);
+    ft_err err = write_place(log, cursor, durable);
+    ft_mutex_unlock(&log->places_lock);
+    return err;
+}
+
+/* The cursor as it is now, and with 'durable' lets go what it has confirmed. */
+static ft_err write_place(struct ft_log *log, struct ft_log_cursor *cursor, bool durable)
+{
+    ft_mutex_lock(&log->lock);
+    struct ft_store_cursor_record record = {.confirmed = cursor->confirmed,
+                                            .note_size = cursor->note_size};
+    memcpy(record.note, cursor->note, cursor->note_size);
+    ft_mutex_unlock(&log->lock);
+    ft_err err = log->home->cursor_store(log, cursor, &record, durable);
+    /*
+     * On a full disk a place that cannot be written must not keep the segments that fill it.  If
+     * the power fails then, the reader goes on from the oldest block that is left: what it had
+     * confirmed is what is gone.
+     */
+    bool may_go = err == FT_OK || ft_err_kind(err) == FT_KIND_BLOCKED;
+    if (may_go && (durable || !log->home->keeps_cursors)) {
+        ft_mutex_lock(&log->lock);
+        /* It may have gone back meanwhile. */
+        cursor->held = record.confirmed < cursor->confirmed ? record.confirmed : cursor->confirmed;
+        ft_mutex_unlock(&log->lock);
+    }
+    return err;
 }
 
 /* Whether a full segment ends in (held, position]. */

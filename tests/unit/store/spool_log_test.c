@@ -124,6 +124,40 @@ TEST(a_loss_is_told_before_its_file_goes)
     ft_disk_destroy(account.disk);
 }
 
+/* The head is confirmed as it stands, which is not worth a sync; then it is full, and has to go. */
+TEST(a_confirmed_file_goes_no_sooner_than_its_reader_knows)
+{
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    struct ft_log_options options = options_of(&account);
+    options.segment_bytes = 8 << 10; /* Seven blocks. */
+    struct ft_log *log = open_log(&account, &options);
+    struct ft_log_reader *reader;
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    append_n(log, 1, 7);
+    sync_log(log);
+    CHECK_INT(read_all(reader), 7);
+    CHECK_OK(ft_log_reader_confirm(reader, 7));
+    uint64_t first = 1;
+    uint64_t last = 7;
+    while (first == 1) {
+        CHECK_OK(append(log, ++last));
+        ft_log_bounds(log, &first, &last);
+    }
+    sync_log(log);
+    CHECK_INT(first, 8);
+    CHECK_INT(account.n_dropped, 0);
+    ft_fault_disk_stop_now(account.disk);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_fault_disk_restart(account.disk, FT_FAULT_LOSE);
+    log = open_log(&account, &options);
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    CHECK_INT(ft_log_reader_confirmed(reader), 7);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
 TEST(what_cannot_be_accounted_for_is_not_dropped)
 {
     struct account account = {.disk = ft_fault_disk_create(1), .refuse = ft_err_from_errno(EIO)};
