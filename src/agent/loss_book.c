@@ -15,18 +15,24 @@ void ft_loss_book_init(struct ft_loss_book *book)
     book->n_told = 0;
 }
 
-void ft_loss_book_add(struct ft_loss_book *book, const struct ft_loss *loss)
+void ft_loss_book_add(struct ft_loss_book *book, const struct ft_loss *added)
 {
+    struct ft_loss loss = *added;
+    if (loss.first_seq != 0 && loss.count != loss.last_seq - loss.first_seq + 1) {
+        /* Some of these numbers, nobody knows which: a hole on the wire is missing as a whole. */
+        loss.first_seq = 0;
+        loss.last_seq = 0;
+    }
     for (size_t i = 0; i < book->n_pending; i++) {
-        if (can_merge(&book->pending[i], loss)) {
-            merge(&book->pending[i], loss);
+        if (can_merge(&book->pending[i], &loss)) {
+            merge(&book->pending[i], &loss);
             return;
         }
     }
     if (book->n_pending == FT_LOSS_BOOK_PENDING_MAX) {
         squeeze_pending(book);
     }
-    book->pending[book->n_pending++] = *loss;
+    book->pending[book->n_pending++] = loss;
 }
 
 bool ft_loss_book_take(struct ft_loss_book *book, struct ft_loss *ret_loss)

@@ -34,6 +34,26 @@ TEST(touching_holes_become_one)
     CHECK(!ft_loss_book_take(&book, &loss));
 }
 
+TEST(some_of_a_hole_is_told_without_its_numbers)
+{
+    struct ft_loss_book book;
+    ft_loss_book_init(&book);
+    struct ft_loss some = hole(19, 108);
+    some.count = 29;
+    some.estimated = true;
+    struct ft_loss next = hole(109, 110);
+    ft_loss_book_add(&book, &some);
+    ft_loss_book_add(&book, &next);
+    struct ft_loss loss;
+    CHECK(ft_loss_book_take(&book, &loss));
+    CHECK_INT(loss.count, 29);
+    CHECK_INT(loss.first_seq, 0);
+    CHECK_INT(loss.last_seq, 0);
+    CHECK(loss.estimated);
+    CHECK(ft_loss_book_take(&book, &loss));
+    CHECK_INT(loss.first_seq, 109);
+}
+
 TEST(a_dropped_loss_is_told_again_with_the_new_one)
 {
     struct ft_loss_book book;
