@@ -420,12 +420,22 @@ static void host_on_acked(void *ctx, uint64_t first_seq, uint64_t last_seq, int6
     }
 }
 
+/* Before the exporter goes on. */
+static void keep_account(struct ft_delivery *delivery)
+{
+    if (delivery->options.spool != NULL) {
+        ft_err_ignore(ft_spool_keep_account(delivery->options.spool),
+                      "the spool's thread tries again, and says that its disk fails");
+    }
+}
+
 static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason)
 {
     struct ft_delivery *delivery = ctx;
     ft_log(FT_LOG_WARN, "agent", "events %llu to %llu are not stored: %s, counted as lost",
            (unsigned long long)first_seq, (unsigned long long)last_seq, reason);
     ft_pipeline_lost(delivery->options.pipeline, FT_LOSS_REJECTED, first_seq, last_seq);
+    keep_account(delivery);
 }
 
 static void host_on_damaged(void *ctx, uint64_t first_seq, uint64_t last_seq, const char *reason)
@@ -434,6 +444,7 @@ static void host_on_damaged(void *ctx, uint64_t first_seq, uint64_t last_seq, co
     ft_log(FT_LOG_ERROR, "agent", "events %llu to %llu: %s, counted as lost",
            (unsigned long long)first_seq, (unsigned long long)last_seq, reason);
     ft_pipeline_lost(delivery->options.pipeline, FT_LOSS_SPOOL_DAMAGED, first_seq, last_seq);
+    keep_account(delivery);
 }
 
 static void host_on_sent(void *ctx, uint64_t n_events)
@@ -528,6 +539,7 @@ static void host_on_gone(void *ctx, const struct ft_loss *loss)
     told.begin_ns = ft_clock_real_ns(delivery->options.clock);
     told.end_ns = told.begin_ns;
     ft_tally_reject(ft_pipeline_tally(delivery->options.pipeline), &told);
+    keep_account(delivery);
 }
 
 /* One line when the collector is there, one when it is not: not one for each try. */

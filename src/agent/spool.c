@@ -95,6 +95,15 @@ ft_err ft_spool_new_instance(struct ft_spool *spool, uint64_t base_seq, uint64_t
     return err;
 }
 
+ft_err ft_spool_keep_account(struct ft_spool *spool)
+{
+    ft_mutex_lock(&spool->lock);
+    bool changed = ft_tally_version(spool->tally) != spool->written_version;
+    ft_err err = changed ? ft_spool_write_state_locked(spool) : FT_OK;
+    ft_mutex_unlock(&spool->lock);
+    return err;
+}
+
 struct ft_log *ft_spool_log(struct ft_spool *spool) { return spool->log; }
 struct ft_tally *ft_spool_tally(struct ft_spool *spool) { return spool->tally; }
 uint64_t ft_spool_kept_events(const struct ft_spool *spool) { return spool->kept_events; }

@@ -121,6 +121,13 @@ FT_MUST_USE ft_err ft_spool_bind(struct ft_spool *spool, const struct ft_spool_b
 FT_MUST_USE ft_err ft_spool_new_instance(struct ft_spool *spool, uint64_t base_seq,
                                          uint64_t acked_events, struct ft_uuid *ret_instance_id);
 
+/*
+ * What the tally has counted is durable, or this fails.  After a loss that the exporter tells, and
+ * before its place moves past it: a later start finds out what became of the last loss only.
+ * Thread: any.
+ */
+FT_MUST_USE ft_err ft_spool_keep_account(struct ft_spool *spool);
+
 /* The log that the exporter reads; durable blocks only. */
 struct ft_log *ft_spool_log(struct ft_spool *spool);
 struct ft_tally *ft_spool_tally(struct ft_spool *spool);

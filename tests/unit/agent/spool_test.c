@@ -118,6 +118,51 @@ TEST(what_a_rejected_block_told_is_told_again)
     world_deinit(&world);
 }
 
+/* Blocks behind a rejected one are acknowledged: only the account tells of it from then on. */
+TEST(what_an_earlier_rejected_block_told_is_told_again)
+{
+    world_init(&world, 1);
+    CHECK_OK(world_open(&world));
+    world_make(&world, 40);
+    world_work(&world, 1);
+    world_work(&world, 2 * FT_NS_PER_S);
+    world_deliver(&world, 64, 0);
+    CHECK_INT(world.progress.acked_seq, 40);
+    world_lose(&world, 7);
+    world_make(&world, 40);
+    world_work(&world, 1);
+    world_work(&world, 2 * FT_NS_PER_S);
+    struct ft_progress progress = world.progress;
+    struct ft_block block;
+    uint8_t note[FT_PROGRESS_SIZE];
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_OK(ft_log_reader_next(world.reader, true, &block));
+        progress.acked_seq = block.info.first_seq + block.info.n_events - 1;
+        progress.done_events += block.info.n_events;
+        progress.rejected_events += i == 0 ? block.info.n_events : 0;
+        progress.stored_seq = i == 0 ? progress.stored_seq : progress.acked_seq;
+        ft_progress_encode(&progress, note);
+        CHECK_OK(ft_log_reader_confirm_noted(world.reader, block.position, note, sizeof note));
+        if (i == 0) {
+            ft_pipeline_lost(world.pipeline, FT_LOSS_REJECTED, block.info.first_seq,
+                             progress.acked_seq);
+            CHECK_OK(ft_spool_keep_account(world.spool));
+        }
+        ft_block_release(&block);
+    }
+    world.durable_seq = progress.acked_seq;
+    kill_world();
+    CHECK_OK(world_open(&world));
+    ft_pipeline_flush(world.pipeline);
+    for (unsigned i = 0; i < 10; i++) {
+        world_work(&world, 2 * FT_NS_PER_S);
+        world_deliver(&world, 64, 0);
+    }
+    CHECK_INT(world.n_told, 7 + progress.rejected_events);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
 TEST(what_a_block_told_that_waited_for_a_full_disk_is_told_again)
 {
     world_init(&world, 1);
