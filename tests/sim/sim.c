@@ -14,8 +14,10 @@
  * the collector's own start.
  */
 #define SETTLE_NS (10 * 60 * FT_NS_PER_S)
-/* A fresh event on a connection that stands. */
-#define FRESH_NS (10 * FT_NS_PER_S)
+/* A fresh event on a connection that stands, and one of an agent that must pay for what it sent
+ * before. */
+#define FRESH_NS      (10 * FT_NS_PER_S)
+#define FRESH_PAID_NS (200 * FT_NS_PER_S)
 
 struct sim *sim_world;
 
@@ -242,9 +244,11 @@ static void run_phases(struct sim *sim)
     for (unsigned i = 0; !sim->result->failed && i < sim->plan.n_agents; i++) {
         sim_agent_burst(&sim->agents[i], 1);
     }
-    if (!run_until(sim, sim->now_ns + FRESH_NS, is_settled)) {
+    bool paid = sim->plan.agent_events_per_s != 0 || sim->plan.agent_bytes_per_s != 0;
+    int64_t fresh_ns = paid ? FRESH_PAID_NS : FRESH_NS;
+    if (!run_until(sim, sim->now_ns + fresh_ns, is_settled)) {
         sim_oracle_tell_unsettled(sim, "a fresh event needs more than %d s, %s",
-                                  (int)(FRESH_NS / FT_NS_PER_S), unsettled(sim));
+                                  (int)(fresh_ns / FT_NS_PER_S), unsettled(sim));
         return;
     }
     if (!sim->result->failed) {

@@ -18,7 +18,8 @@
 static void boot(void *self);
 static void work(void *self);
 static void deliver(void *self);
-static void stop(struct sim_agent *agent);
+static void stop(struct sim_agent *agent, bool clean);
+static void go(struct sim_agent *agent, bool silently);
 static void take_event(struct sim_agent *agent);
 static void on_event(void *ctx, const struct ft_event *event);
 static void on_drop(void *ctx, const struct ft_block_info *info, size_t size);
@@ -52,6 +53,9 @@ void sim_agents_begin(struct sim *sim)
         sim_add_node(sim, &agent->deliver, "exporter", deliver, agent);
         sim_add_node(sim, &agent->boot, "agent start", boot, agent);
         sim_wake(&agent->boot, sim->now_ns);
+        if (agent->plan->on_disk) {
+            sim_spool_begin(agent);
+        }
     }
 }
 
@@ -59,10 +63,10 @@ void sim_agents_end(struct sim *sim)
 {
     for (unsigned i = 0; i < sim->plan.n_agents; i++) {
         struct sim_agent *agent = &sim->agents[i];
-        stop(agent);
+        stop(agent, false);
         sim_stream_drop(&agent->stream, true);
         free(agent->stream.taken);
-        ft_disk_destroy(agent->disk);
+        sim_spool_end(agent);
     }
 }
 
@@ -74,20 +78,24 @@ void sim_agent_burst(struct sim_agent *agent, unsigned n)
     sim_wake(&agent->work, agent->sim->now_ns);
 }
 
-static ft_err open_log(struct sim_agent *agent)
+static void open_log(struct sim_agent *agent)
 {
     struct ft_log_options options = {.bytes_max = agent->plan->log_bytes_max,
                                      .full = FT_LOG_DROP_OLDEST,
                                      .on_drop = on_drop,
                                      .on_drop_ctx = agent,
-                                     .readers_hold = true,
-                                     .keep_bytes = agent->plan->hold_bytes,
-                                     .keep_ns = 3600 * FT_NS_PER_S,
-                                     .segment_bytes = 4096};
-    if (agent->disk == NULL) {
-        return ft_log_memory_create(&options, &agent->log);
+                                     .readers_hold = true};
+    if (agent->spool.spool == NULL) {
+        options.keep_bytes = agent->plan->hold_bytes;
+        options.keep_ns = 3600 * FT_NS_PER_S;
     }
-    return ft_log_disk_open(agent->disk, &options, NULL, NULL, &agent->log);
+    must(ft_log_memory_create(&options, &agent->memory));
+    ft_pipeline_set_log(agent->pipeline, agent->memory);
+    agent->log = agent->memory;
+    if (agent->spool.spool != NULL) {
+        agent->log = ft_spool_log(agent->spool.spool);
+        sim_spool_set_source(agent, agent->memory);
+    }
 }
 
 static ft_err open_exporter(struct sim_agent *agent)
@@ -115,17 +123,16 @@ static ft_err open_exporter(struct sim_agent *agent)
     options.link.backoff_max_ns = agent->plan->backoff_max_ns;
     options.host.on_gone_back = host_on_gone_back;
     options.host.on_gone = host_on_gone;
+    if (agent->spool.spool != NULL) {
+        sim_spool_fill_exporter(agent, &options);
+    }
     return ft_exporter_create(&options, &agent->exporter);
 }
 
-/* A new instance each time: its log begins anew. */
-static void boot(void *self)
+/* Without a spool it is a new instance each time: its log begins anew. */
+static void add_instance(struct sim_agent *agent)
 {
-    struct sim_agent *agent = self;
     struct sim *sim = agent->sim;
-    if (agent->up) {
-        return;
-    }
     struct ft_uuid instance_id;
     ft_uuid_make_random(&sim->program_random.base, &instance_id);
     if (sim->plan.same_instance_id) {
@@ -133,30 +140,57 @@ static void boot(void *self)
         memset(&instance_id, 0x11, sizeof instance_id);
         instance_id.bytes[0] = (uint8_t)agent->life;
     }
-    if (agent->plan->on_disk) {
-        ft_disk_destroy(agent->disk);
-        agent->disk = ft_fault_disk_create(ft_random_u64(&sim->plan_random.base));
+    agent->instance = sim_oracle_add(sim, agent->index, &agent->agent_id, &instance_id);
+}
+
+static bool open_spool(struct sim_agent *agent)
+{
+    struct sim *sim = agent->sim;
+    agent->opening = true;
+    ft_err err = sim_spool_open(agent);
+    agent->opening = false;
+    if (err != FT_OK) {
+        SIM_TRACE(sim, "agent %u does not start: %s", agent->index, ft_err_text(err));
+        sim_count(sim, SIM_FAULT_AGENT_LIMP);
+        sim_wake(&agent->boot, sim->now_ns + RESTART_NS);
+        sim_agent_after_step(agent);
+    }
+    return err == FT_OK;
+}
+
+static void boot(void *self)
+{
+    struct sim_agent *agent = self;
+    struct sim *sim = agent->sim;
+    if (agent->up) {
+        return;
+    }
+    if (!agent->plan->on_disk) {
+        add_instance(agent);
+    } else if (!open_spool(agent)) {
+        return;
     }
     agent->life++;
     agent->up = true;
-    agent->instance = sim_oracle_add(sim, agent->index, &agent->agent_id, &instance_id);
+    agent->instance->alive = true;
     struct ft_pipeline_options options = {.agent_id = agent->agent_id,
-                                          .instance_id = instance_id,
+                                          .instance_id = agent->instance->key.instance_id,
                                           .block_events_max = agent->plan->block_events_max,
                                           .block_bytes_max = 64 << 10,
                                           .flush_interval_ns = agent->plan->flush_interval_ns,
                                           .clock = &sim->clock,
                                           .on_event = on_event,
                                           .on_event_ctx = agent};
+    if (agent->spool.spool != NULL) {
+        sim_spool_fill_pipeline(agent, &options);
+    }
     must(ft_pipeline_create(&options, &agent->pipeline));
-    must(open_log(agent));
-    ft_pipeline_set_log(agent->pipeline, agent->log);
+    open_log(agent);
     must(open_exporter(agent));
     ft_log_set_listener(agent->log, on_block, agent);
     ft_exporter_enable(agent->exporter);
     SIM_TRACE(sim, "agent %u starts, life %u, log %s", agent->index, agent->life,
-              agent->disk != NULL ? "on disk" : "in memory");
-    agent->sync_ns = sim->now_ns;
+              agent->plan->on_disk ? "on disk" : "in memory");
     agent->poison = false;
     agent->poison_seq = 0;
     if (agent->next_event_ns < sim->now_ns) {
@@ -164,6 +198,15 @@ static void boot(void *self)
     }
     sim_wake(&agent->work, sim->now_ns);
     sim_wake(&agent->deliver, sim->now_ns);
+    sim_agent_after_step(agent);
+}
+
+void sim_agent_after_step(struct sim_agent *agent)
+{
+    if (agent->spool.disk != NULL && ft_fault_disk_stopped(agent->spool.disk)) {
+        enum ft_fault_cut cut = agent->spool.next_cut;
+        sim_agent_die(agent, cut != FT_FAULT_KILL, cut);
+    }
 }
 
 void sim_agent_poison(struct sim_agent *agent) { agent->poison = true; }
@@ -172,31 +215,68 @@ void sim_agent_die(struct sim_agent *agent, bool silently, enum ft_fault_cut cut
 {
     struct sim *sim = agent->sim;
     SIM_TRACE(sim, "agent %u dies%s", agent->index, silently ? ", and its host with it" : "");
-    if (agent->disk != NULL) {
-        ft_fault_disk_stop_now(agent->disk);
+    sim_count(sim, silently ? SIM_FAULT_AGENT_CUT : SIM_FAULT_AGENT_KILL);
+    struct ft_disk *disk = agent->spool.disk;
+    if (disk != NULL) {
+        ft_fault_disk_stop_now(disk);
     }
-    sim_stream_drop(&agent->stream, silently);
-    free(agent->stream.taken);
-    agent->stream.taken = NULL;
-    stop(agent);
-    agent->instance->alive = false;
-    if (agent->disk != NULL) {
-        ft_fault_disk_restart(agent->disk, cut);
+    if (agent->up) {
+        go(agent, silently);
+    }
+    if (disk != NULL) {
+        sim_spool_close(agent, false);
+        ft_fault_disk_restart(disk, cut);
+        if (cut != FT_FAULT_KILL) {
+            ft_uuid_make_random(&sim->program_random.base, &agent->spool.boot_id);
+        }
     }
     sim_wake(&agent->boot,
              sim->now_ns + sim_between(&sim->time_random, 10 * FT_NS_PER_MS, RESTART_NS));
 }
 
-static void stop(struct sim_agent *agent)
+void sim_agent_quit(struct sim_agent *agent)
 {
+    struct sim *sim = agent->sim;
+    bool clean = sim_spool_flush(agent);
+    SIM_TRACE(sim, "agent %u is stopped%s", agent->index,
+              clean ? "" : ", its spool is not up to date");
+    sim_count(sim, SIM_FAULT_AGENT_STOP);
+    if (ft_fault_disk_stopped(agent->spool.disk)) {
+        sim_agent_after_step(agent);
+        return;
+    }
+    sim_stream_drop(&agent->stream, false);
+    free(agent->stream.taken);
+    agent->stream.taken = NULL;
+    stop(agent, clean);
+    sim_wake(&agent->boot,
+             sim->now_ns + sim_between(&sim->time_random, 10 * FT_NS_PER_MS, RESTART_NS));
+    sim_agent_after_step(agent);
+}
+
+static void go(struct sim_agent *agent, bool silently)
+{
+    sim_stream_drop(&agent->stream, silently);
+    free(agent->stream.taken);
+    agent->stream.taken = NULL;
+    stop(agent, false);
+}
+
+static void stop(struct sim_agent *agent, bool clean)
+{
+    if (agent->up) {
+        agent->instance->alive = agent->spool.disk != NULL;
+    }
     if (agent->exporter != NULL) {
         ft_exporter_destroy(agent->exporter);
         agent->exporter = NULL;
     }
-    if (agent->log != NULL) {
-        ft_log_destroy(agent->log);
-        agent->log = NULL;
+    sim_spool_close(agent, clean);
+    if (agent->memory != NULL) {
+        ft_log_destroy(agent->memory);
+        agent->memory = NULL;
     }
+    agent->log = NULL;
     if (agent->pipeline != NULL) {
         ft_pipeline_destroy(agent->pipeline);
         agent->pipeline = NULL;
@@ -225,11 +305,6 @@ static void work(void *self)
         }
     }
     ft_pipeline_tick(agent->pipeline);
-    if (agent->disk != NULL && sim->now_ns >= agent->sync_ns) {
-        uint64_t position;
-        ft_err_ignore(ft_log_sync(agent->log, &position), "the next sync tries again");
-        agent->sync_ns = sim->now_ns + agent->plan->sync_interval_ns;
-    }
     int64_t due_ns = ft_pipeline_deadline(agent->pipeline);
     if (agent->n_left > 0 && agent->next_event_ns < due_ns) {
         due_ns = agent->next_event_ns;
@@ -251,6 +326,7 @@ static void deliver(void *self)
         if (agent->stream.idle && agent->stream.deadline_ns > sim->now_ns) {
             sim_wake(&agent->deliver, agent->stream.deadline_ns);
             sim_wake(&agent->deliver, sim_stream_next_ns(&agent->stream));
+            sim_agent_after_step(agent);
             return;
         }
         if (spin == SPIN_MAX) {
@@ -262,6 +338,9 @@ static void deliver(void *self)
 
 bool sim_agent_is_drained(struct sim_agent *agent)
 {
+    if (agent->spool.spool != NULL && !ft_spool_is_drained(agent->spool.spool)) {
+        return false;
+    }
     return agent->n_left == 0 && ft_pipeline_stats(agent->pipeline)->open_events == 0 &&
            ft_exporter_is_drained(agent->exporter);
 }
@@ -376,6 +455,7 @@ static void host_on_rejected(void *ctx, uint64_t first_seq, uint64_t last_seq, c
               first_seq, last_seq, reason);
     sim_oracle_rejected(agent->sim, agent->instance, first_seq, last_seq);
     ft_pipeline_lost(agent->pipeline, FT_LOSS_REJECTED, first_seq, last_seq);
+    sim_spool_keep_account(agent);
 }
 
 static void host_on_gone_back(void *ctx, uint64_t durable_seq)
@@ -397,6 +477,7 @@ static void host_on_gone(void *ctx, const struct ft_loss *loss)
     told.begin_ns = ft_clock_real_ns(&agent->sim->clock);
     told.end_ns = told.begin_ns;
     ft_tally_reject(ft_pipeline_tally(agent->pipeline), &told);
+    sim_spool_keep_account(agent);
 }
 
 static void host_on_state(void *ctx, enum ft_link_state state, const char *text)
@@ -422,18 +503,27 @@ void sim_agent_check(struct sim_agent *agent)
                    ", retained %" PRIu64 ", lost %" PRIu64,
                    agent->index, account.observed, exporter->acked_events, retained, account.lost);
     }
-    if (exporter->acked_events != instance->n_acked ||
-        account.lost != instance->n_dropped + instance->n_rejected + instance->n_gone) {
+    if (!instance->vague && (exporter->acked_events != instance->n_acked ||
+                             account.lost != sim_oracle_lost(instance))) {
         sim_broken(sim,
                    "agent %u counts %" PRIu64 " acknowledged and %" PRIu64
                    " lost; they are %" PRIu64 " and %" PRIu64,
                    agent->index, exporter->acked_events, account.lost, instance->n_acked,
-                   instance->n_dropped + instance->n_rejected + instance->n_gone);
+                   sim_oracle_lost(instance));
     }
-    struct ft_log_stats log;
-    ft_log_stats(agent->log, &log);
-    if (log.bytes > log.bytes_max) {
-        sim_broken(sim, "the log of agent %u has %" PRIu64 " bytes, more than %" PRIu64,
-                   agent->index, log.bytes, log.bytes_max);
+    struct ft_log *logs[] = {agent->memory, agent->log};
+    /* After a power cut removed files may be there again, until the next block is appended. */
+    bool fresh =
+        agent->spool.spool != NULL && ft_spool_stats(agent->spool.spool)->moved_blocks == 0;
+    for (size_t i = 0; i < (fresh ? 1 : 2); i++) {
+        struct ft_log_stats log;
+        ft_log_stats(logs[i], &log);
+        if (log.bytes > log.bytes_max) {
+            sim_broken(sim, "the log of agent %u has %" PRIu64 " bytes, more than %" PRIu64,
+                       agent->index, log.bytes, log.bytes_max);
+        }
+    }
+    if (agent->spool.disk != NULL && ft_fault_disk_breaches(agent->spool.disk) > 0) {
+        sim_broken(sim, "agent %u synced a file again after its sync had failed", agent->index);
     }
 }

@@ -15,6 +15,7 @@
 #include "sim_net.h"
 #include "sim_oracle.h"
 #include "sim_plan.h"
+#include "sim_spool.h"
 
 struct sim_agent {
     struct sim *sim;
@@ -23,19 +24,20 @@ struct sim_agent {
     struct ft_uuid agent_id;
     uint64_t n_left; /* Events that the generator still has. */
     int64_t next_event_ns;
-    struct ft_disk *disk; /* NULL with a log in memory. */
-    struct sim_node work; /* Generator, pipeline, sync. */
+    struct sim_spool spool;
+    struct sim_node work; /* Generator and pipeline. */
     struct sim_node deliver;
     struct sim_node boot;
     /* Of the process. */
     bool up;
+    bool opening; /* In sim_spool_open. */
     unsigned life;
     struct sim_instance *instance;
     struct ft_pipeline *pipeline;
-    struct ft_log *log;
+    struct ft_log *memory;
+    struct ft_log *log; /* What the exporter reads: the same, or the spool's. */
     struct ft_exporter *exporter;
     struct sim_stream stream;
-    int64_t sync_ns;
     bool poison;         /* The next event breaks the rules. */
     uint64_t poison_seq; /* The last one that did. */
 };
@@ -48,6 +50,10 @@ void sim_agent_burst(struct sim_agent *agent, unsigned n);
 void sim_agent_poison(struct sim_agent *agent);
 /* The process dies now.  'silently': the host with it, so that no peer hears of it. */
 void sim_agent_die(struct sim_agent *agent, bool silently, enum ft_fault_cut cut);
+/* As when the service is stopped: what can be brought to the disk is there then. */
+void sim_agent_quit(struct sim_agent *agent);
+/* The disk may have stopped in the middle of a step: so has the process. */
+void sim_agent_after_step(struct sim_agent *agent);
 /* Its pipeline gave a block to its log. */
 void sim_agent_appended(struct sim_agent *agent, const struct ft_block_info *info, ft_err err);
 void sim_agent_check(struct sim_agent *agent);

@@ -392,7 +392,7 @@ static void look_at_account(void *ctx, const struct ft_instance *instance)
 {
     const struct sim_instance *known =
         sim_oracle_find(ctx, &instance->key.agent_id, &instance->key.instance_id);
-    if (known != NULL && known->n_excused > 0) {
+    if (known != NULL && (known->n_excused > 0 || known->vague)) {
         return; /* The agent does believe here what a silent fault has taken. */
     }
     struct ft_discrepancy discrepancy;

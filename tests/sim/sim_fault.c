@@ -117,6 +117,18 @@ static void apply(struct sim *sim, enum sim_fault fault)
     }
 }
 
+/* Now, or in the middle of one of the next calls of its disk. */
+static void end_agent(struct sim_agent *agent, enum ft_fault_cut cut)
+{
+    struct ft_random_seeded *random = &agent->sim->fault_random;
+    agent->spool.next_cut = cut;
+    if (agent->spool.disk == NULL || sim_one_in(random, 3)) {
+        sim_agent_die(agent, cut != FT_FAULT_KILL, cut);
+    } else {
+        ft_fault_disk_stop_at(agent->spool.disk, 1 + sim_below(random, 30));
+    }
+}
+
 static void apply_to_agent(struct sim *sim, enum sim_fault fault)
 {
     struct ft_random_seeded *random = &sim->fault_random;
@@ -129,11 +141,16 @@ static void apply_to_agent(struct sim *sim, enum sim_fault fault)
         sim_agent_burst(agent, 1 + (unsigned)sim_below(random, 100));
         break;
     case SIM_FAULT_AGENT_KILL:
-        sim_agent_die(agent, false, FT_FAULT_KILL);
-        break;
+        end_agent(agent, FT_FAULT_KILL);
+        return;
     case SIM_FAULT_AGENT_CUT:
-        sim_agent_die(agent, true, sim_one_in(random, 2) ? FT_FAULT_LOSE : FT_FAULT_TEAR);
-        break;
+        end_agent(agent, sim_one_in(random, 2) ? FT_FAULT_LOSE : FT_FAULT_TEAR);
+        return;
+    case SIM_FAULT_AGENT_STOP:
+        if (agent->spool.disk != NULL) {
+            sim_agent_quit(agent);
+        }
+        return;
     case SIM_FAULT_POISON:
         sim_agent_poison(agent);
         break;

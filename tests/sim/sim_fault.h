@@ -19,8 +19,11 @@
     /* Agents. */                                                                                  \
     X(BURST, "burst", 4, 10000)                                                                    \
     X(OVERRUN, "agent log full", 0, 10000)                                                         \
+    X(SPOOL_FULL, "agent spool full", 0, 5000)                                                     \
     X(AGENT_KILL, "agent killed", 3, 10000)                                                        \
     X(AGENT_CUT, "agent power cut", 2, 10000)                                                      \
+    X(AGENT_STOP, "agent stopped", 2, 2000)                                                        \
+    X(AGENT_LIMP, "agent restarts", 0, 0)                                                          \
     X(POISON, "poisoned block", 2, 10000)                                                          \
     /* The collector. */                                                                           \
     X(COLLECTOR_KILL, "collector killed", 5, 10000)                                                \

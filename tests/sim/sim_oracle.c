@@ -10,7 +10,7 @@
 #include "sim.h"
 
 /* What a LOSS tells or will tell. */
-#define LOST ((unsigned)(SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_GONE))
+#define LOST ((unsigned)(SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_GONE | SIM_SEQ_CRASHED))
 
 static void set_flag(struct sim_seq *seq, unsigned flag, uint64_t *count)
 {
@@ -131,6 +131,11 @@ void sim_oracle_numbered(struct sim *sim, struct sim_instance *instance,
     instance->seqs[event->seq] = (struct sim_seq){.hash = sim_event_hash(event)};
     if ((event->fields & FT_FIELD_LOSS) != 0) {
         instance->seqs[event->seq].loss_count = event->loss.count;
+        SIM_TRACE(sim,
+                  "agent %u tells in %" PRIu64 ": cause %d, %" PRIu64 " lost, %" PRIu64
+                  " to %" PRIu64,
+                  instance->agent, event->seq, (int)event->loss.cause, event->loss.count,
+                  event->loss.first_seq, event->loss.last_seq);
     }
     sim->result->events++;
 }
@@ -181,8 +186,11 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
         return;
     }
     for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
-        if ((instance->seqs[seq].flags & SIM_SEQ_REJECTED) != 0) {
-            continue; /* The ack that rejects it covers it too, and it is not asked for again. */
+        if ((instance->seqs[seq].flags & (SIM_SEQ_REJECTED | SIM_SEQ_GONE | SIM_SEQ_CRASHED)) !=
+            0) {
+            /* The ack that rejects it covers it too, and it is not asked for again; what is told
+             * as lost stays so. */
+            continue;
         }
         if (seq > instance->told_seq) {
             sim_broken(sim,
@@ -205,7 +213,11 @@ void sim_oracle_rejected(struct sim *sim, struct sim_instance *instance, uint64_
     }
     for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
         struct sim_seq *at = &instance->seqs[seq];
-        if ((at->flags & (SIM_SEQ_ACKED | LOST)) != 0) {
+        if ((at->flags & LOST) != 0 && instance->n_excused > 0) {
+            /* The collector lost what was around it, and the process before this one had told it:
+             * it is told twice, for want of a memory of all holes over restarts. */
+            instance->vague = true;
+        } else if ((at->flags & (SIM_SEQ_ACKED | LOST)) != 0) {
             sim_broken(sim,
                        "agent %u takes %" PRIu64 " for rejected, which was done with (flags %u)",
                        instance->agent, seq, at->flags);
@@ -234,6 +246,10 @@ void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struc
     if (!is_known(sim, instance, loss->first_seq, loss->last_seq, "a loss at the collector")) {
         return;
     }
+    if (loss->estimated) {
+        instance->vague = true; /* Not all of these need be lost, nor for the first time. */
+        return;
+    }
     for (uint64_t seq = loss->first_seq; seq <= loss->last_seq; seq++) {
         struct sim_seq *at = &instance->seqs[seq];
         if ((at->flags & LOST) != 0 || (at->flags & SIM_SEQ_EXCUSED) == 0) {
@@ -245,6 +261,91 @@ void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struc
             instance->n_acked--;
         }
         set_flag(&instance->seqs[seq], SIM_SEQ_GONE, &instance->n_gone);
+    }
+}
+
+void sim_oracle_damaged(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
+                        uint64_t last_seq)
+{
+    if (!is_known(sim, instance, first_seq, last_seq, "a damage")) {
+        return;
+    }
+    for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
+        set_flag(&instance->seqs[seq], SIM_SEQ_CRASHED, &instance->n_crashed);
+    }
+}
+
+uint64_t sim_oracle_lost(const struct sim_instance *instance)
+{
+    return instance->n_dropped + instance->n_rejected + instance->n_gone + instance->n_crashed;
+}
+
+/* Numbers that nobody but the dead process has seen may be given again. */
+static void forget_numbers(struct sim *sim, struct sim_instance *instance, uint64_t n)
+{
+    if (n > instance->n) {
+        sim_broken(sim, "agent %u goes on behind %" PRIu64 "; it had given %" PRIu64,
+                   instance->agent, n, instance->n);
+    }
+    for (uint64_t seq = n + 1; seq <= instance->n; seq++) {
+        unsigned flags = instance->seqs[seq].flags;
+        if (seq <= instance->told_seq || (flags & (SIM_SEQ_ACKED | SIM_SEQ_STORED)) != 0) {
+            sim_broken(sim, "agent %u gives %" PRIu64 " again, which the collector has",
+                       instance->agent, seq);
+            return;
+        }
+    }
+    instance->n = n < instance->n ? n : instance->n;
+}
+
+/* What it is now, after what it was before. */
+static unsigned revive(struct sim *sim, const struct sim_instance *instance, uint64_t seq,
+                       bool is_done, bool is_there)
+{
+    unsigned flags = instance->seqs[seq].flags;
+    unsigned done = flags & (SIM_SEQ_ACKED | LOST);
+    flags &= ~done;
+    if (is_done) {
+        /* Where it was sent back, it may have forgotten that. */
+        if (done == 0 && seq > instance->told_seq && instance->n_excused == 0) {
+            sim_broken(sim, "agent %u takes %" PRIu64 " for done with, which it is not",
+                       instance->agent, seq);
+        }
+        return flags | (done != 0 ? done : SIM_SEQ_ACKED);
+    }
+    if (is_there) {
+        if (done != 0) {
+            SIM_TRACE(sim, "agent %u has %" PRIu64 " again (%u)", instance->agent, seq, done);
+        }
+        return flags; /* It is retained again, whatever the dead process had heard. */
+    }
+    if ((done & SIM_SEQ_ACKED) != 0) {
+        sim_broken(sim, "agent %u reports %" PRIu64 " lost, which was acknowledged",
+                   instance->agent, seq);
+    }
+    if (done == 0) {
+        SIM_TRACE(sim, "agent %u has lost %" PRIu64, instance->agent, seq);
+    }
+    return flags | (done != 0 ? done : SIM_SEQ_CRASHED);
+}
+
+void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t n,
+                        uint64_t acked_seq, const bool *there)
+{
+    forget_numbers(sim, instance, n);
+    instance->n_acked = 0;
+    instance->n_dropped = 0;
+    instance->n_rejected = 0;
+    instance->n_gone = 0;
+    instance->n_crashed = 0;
+    for (uint64_t seq = 1; seq <= instance->n; seq++) {
+        unsigned flags = revive(sim, instance, seq, seq <= acked_seq, there[seq]);
+        instance->seqs[seq].flags = flags;
+        instance->n_acked += (flags & SIM_SEQ_ACKED) != 0 ? 1 : 0;
+        instance->n_dropped += (flags & SIM_SEQ_DROPPED) != 0 ? 1 : 0;
+        instance->n_rejected += (flags & SIM_SEQ_REJECTED) != 0 ? 1 : 0;
+        instance->n_gone += (flags & SIM_SEQ_GONE) != 0 ? 1 : 0;
+        instance->n_crashed += (flags & SIM_SEQ_CRASHED) != 0 ? 1 : 0;
     }
 }
 
@@ -385,7 +486,8 @@ static uint64_t first_unsettled(const struct sim_instance *instance)
 /* What silent faults took is in no LOSS, and may have been one. */
 static bool losses_are_told(const struct sim_instance *instance)
 {
-    return instance->n_excused > 0 || instance->stored_losses == instance->n - instance->n_stored;
+    return instance->n_excused > 0 || instance->vague ||
+           instance->stored_losses == instance->n - instance->n_stored;
 }
 
 bool sim_oracle_is_settled(struct sim *sim)

@@ -36,7 +36,8 @@ enum sim_seq_flag {
     SIM_SEQ_STORED = 8,   /* In the table. */
     SIM_SEQ_EXCUSED = 16, /* A silent fault of a disk has hit its block. */
     SIM_SEQ_POISON = 32,  /* Its block breaks the rules. */
-    SIM_SEQ_GONE = 64     /* The agent was told that the collector has lost it, and has freed it. */
+    SIM_SEQ_GONE = 64,    /* The agent was told that the collector has lost it, and has freed it. */
+    SIM_SEQ_CRASHED = 128 /* It was in the memory of a process that died, or in a damaged block. */
 };
 
 struct sim_seq {
@@ -50,6 +51,7 @@ struct sim_instance {
     struct ft_instance_key key;
     unsigned agent;
     bool alive; /* Its process runs: what is retained is owed. */
+    bool vague; /* It has told an estimate: its counts are not exact. */
     uint64_t n; /* Numbered. */
     uint64_t n_allocated;
     struct sim_seq *seqs; /* [0] unused */
@@ -57,6 +59,7 @@ struct sim_instance {
     uint64_t n_dropped;
     uint64_t n_rejected;
     uint64_t n_gone;
+    uint64_t n_crashed;
     uint64_t n_excused;
     uint64_t told_seq;    /* The most that the collector has told. */
     uint64_t stored_last; /* The last seq in the table. */
@@ -95,6 +98,18 @@ void sim_oracle_rejected(struct sim *sim, struct sim_instance *instance, uint64_
 /* The collector has nothing behind 'from_seq' any more, although it was acknowledged. */
 void sim_oracle_gone_back(struct sim *sim, struct sim_instance *instance, uint64_t from_seq);
 void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struct ft_loss *loss);
+
+/* Its block cannot be read any more. */
+void sim_oracle_damaged(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
+                        uint64_t last_seq);
+/*
+ * A process goes on with a spool that says: numbers up to 'n' were given, up to 'acked_seq' all is
+ * done with, and of the others those are there.
+ */
+void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t n,
+                        uint64_t acked_seq, const bool *there);
+/* What the agent must count as lost. */
+uint64_t sim_oracle_lost(const struct sim_instance *instance);
 
 /* The collector. */
 void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq);

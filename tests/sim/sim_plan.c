@@ -15,8 +15,9 @@ static void plan_agent(struct sim *sim, struct sim_agent_plan *agent)
 {
     struct ft_random_seeded *random = &sim->plan_random;
     *agent = (struct sim_agent_plan){
-        .on_disk = SIM_AGENT_DISK && sim_one_in(random, 2),
+        .on_disk = sim_one_in(random, 2),
         .log_bytes_max = PICK(random, 16 << 10, 48 << 10, 256 << 10),
+        .spool_bytes_max = PICK(random, 32 << 10, 64 << 10, 256 << 10),
         .hold_bytes = PICK(random, 0, 4 << 10, 16 << 10),
         .window_bytes = PICK(random, 600, 4 << 10, 32 << 10),
         .block_events_max = PICK(random, 1, 3, 8, 16, 64, 64),

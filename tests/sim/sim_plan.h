@@ -11,20 +11,15 @@
 #include "sim_base.h"
 #include "sim_fault.h"
 
-/*
- * Agents with a log on disk.  Not yet: at its bound such a log reports blocks as dropped that the
- * exporter still holds and delivers, so that they are both stored and reported lost.
- */
-#define SIM_AGENT_DISK 0
-
 struct sim_agent_plan {
     bool on_disk;
-    uint64_t log_bytes_max;
-    uint64_t hold_bytes; /* Of what is acknowledged. */
+    uint64_t log_bytes_max;   /* In memory. */
+    uint64_t spool_bytes_max; /* On disk. */
+    uint64_t hold_bytes;      /* Of what is acknowledged. */
     uint64_t window_bytes;
     uint64_t block_events_max;
     int64_t flush_interval_ns;
-    int64_t sync_interval_ns; /* Disk only. */
+    int64_t sync_interval_ns; /* Of the spool; 0: whatever is there is synced at once. */
     int64_t gap_ns;           /* Between events, in the mean. */
     unsigned burst_one_in;    /* Events that bring a burst with them; 0: none. */
     unsigned burst_max;

@@ -14,6 +14,28 @@ struct ft_random *__wrap_ft_random_system(void);
 bool __wrap_ft_log_reader_wait(struct ft_log_reader *reader, bool durable_only,
                                int64_t deadline_mono_ns);
 
+bool __real_ft_log_reader_wait(struct ft_log_reader *reader, bool durable_only,
+                               int64_t deadline_mono_ns);
+
+void __wrap_ft_spool_on_drop(void *ctx, const struct ft_block_info *info, size_t size);
+void __real_ft_spool_on_drop(void *ctx, const struct ft_block_info *info, size_t size);
+ft_err __wrap_ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread);
+ft_err __real_ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread);
+
+/* Only look on. */
+void __wrap_ft_spool_on_drop(void *ctx, const struct ft_block_info *info, size_t size)
+{
+    sim_spool_drops(ctx, info);
+    __real_ft_spool_on_drop(ctx, info, size);
+}
+
+ft_err __wrap_ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread)
+{
+    ft_err err = __real_ft_spool_on_dropped(ctx, first, last, n_unread);
+    sim_spool_dropped(ctx, first, last, err);
+    return err;
+}
+
 ft_err __wrap_ft_log_append(struct ft_log *log, const struct ft_block_info *info, const void *data,
                             size_t size, uint64_t *ret_position);
 ft_err __real_ft_log_append(struct ft_log *log, const struct ft_block_info *info, const void *data,
@@ -56,7 +78,7 @@ ft_err __wrap_ft_log_append(struct ft_log *log, const struct ft_block_info *info
 {
     ft_err err = __real_ft_log_append(log, info, data, size, ret_position);
     for (unsigned i = 0; i < sim_world->plan.n_agents; i++) {
-        if (sim_world->agents[i].log == log) {
+        if (sim_world->agents[i].memory == log) {
             sim_agent_appended(&sim_world->agents[i], info, err);
         }
     }
@@ -71,7 +93,9 @@ ft_err __real_ft_log_sync(struct ft_log *log, uint64_t *ret_position);
 
 ft_err __wrap_ft_log_sync(struct ft_log *log, uint64_t *ret_position)
 {
-    return sim_collector_sync(&sim_world->collector, log, ret_position);
+    return log == sim_world->collector.log
+               ? sim_collector_sync(&sim_world->collector, log, ret_position)
+               : __real_ft_log_sync(log, ret_position);
 }
 
 ft_err sim_wrap_real_sync(struct ft_log *log, uint64_t *ret_position)
@@ -99,7 +123,8 @@ struct ft_random *__wrap_ft_random_system(void) { return &sim_world->program_ran
 bool __wrap_ft_log_reader_wait(struct ft_log_reader *reader, bool durable_only,
                                int64_t deadline_mono_ns)
 {
-    (void)reader;
-    (void)durable_only;
+    if (deadline_mono_ns == 0) {
+        return __real_ft_log_reader_wait(reader, durable_only, 0);
+    }
     return sim_collector_sink_waits(&sim_world->collector, deadline_mono_ns);
 }
