@@ -13,7 +13,7 @@
  * The linker leads the calls here: ft_fault_test() in tests/unit/faults/CMakeLists.txt.  What libc
  * calls by itself (streams) is not met.
  *
- * Thread: one.
+ * Thread: one; set_sync_ns() before others begin, which may sync then.
  */
 #ifndef FT_TESTS_LIB_CALL_FAIL_H
 #define FT_TESTS_LIB_CALL_FAIL_H 1
