@@ -14,6 +14,8 @@
 
 /* How often the thread looks whether it is to stop, besides being woken. */
 #define STEP_NS (1 * FT_NS_PER_S)
+/* For the last status, when all is delivered. */
+#define FINISH_NS FT_NS_PER_S
 
 struct ft_delivery {
     /* Set at creation. */
@@ -374,6 +376,10 @@ static void run(void *ctx)
         take_over_stream(delivery);
         ft_exporter_step(delivery->exporter, until_ns);
     }
+    int64_t now_ns = ft_clock_mono_ns(delivery->options.clock);
+    int64_t until_ns = delivery->stop_deadline_ns;
+    ft_exporter_finish(delivery->exporter,
+                       until_ns < now_ns + FINISH_NS ? until_ns : now_ns + FINISH_NS);
 }
 
 static void take_over_stream(struct ft_delivery *delivery)

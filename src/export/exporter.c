@@ -94,6 +94,18 @@ void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns)
     publish(exporter);
 }
 
+void ft_exporter_finish(struct ft_exporter *exporter, int64_t until_mono_ns)
+{
+    uint64_t before = exporter->n_statuses;
+    publish(exporter);
+    exporter->status_due_ns = ft_exporter_now(exporter);
+    while (exporter->link.state == FT_LINK_ACTIVE &&
+           (exporter->n_statuses == before || exporter->sending) &&
+           ft_exporter_now(exporter) < until_mono_ns) {
+        ft_exporter_step(exporter, until_mono_ns);
+    }
+}
+
 bool ft_exporter_is_drained(struct ft_exporter *exporter)
 {
     ft_exporter_refill(exporter);
@@ -258,6 +270,7 @@ static void send_status(struct ft_exporter *exporter, int64_t now_ns)
     struct ft_stream_parts parts = {exporter->message.data, exporter->message.size, NULL, 0};
     if (stream->ops->send(stream, &parts) == FT_OK) {
         exporter->sending = true;
+        exporter->n_statuses++;
     }
 }
 

@@ -167,6 +167,13 @@ void ft_exporter_use_stream(struct ft_exporter *exporter, struct ft_stream *stre
  */
 void ft_exporter_step(struct ft_exporter *exporter, int64_t until_mono_ns);
 
+/*
+ * Before the end: tells the status once more, which is what the collector will know of this agent
+ * from then on, and returns when the stream has taken it, when there is no link, or at
+ * 'until_mono_ns'.
+ */
+void ft_exporter_finish(struct ft_exporter *exporter, int64_t until_mono_ns);
+
 /* True when everything that is sealed in the log is acknowledged. */
 bool ft_exporter_is_drained(struct ft_exporter *exporter);
 

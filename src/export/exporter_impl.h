@@ -40,6 +40,7 @@ struct ft_exporter {
     uint64_t hole_position; /* A block that cannot be read, not even its numbers; 0: none. */
     int64_t status_interval_ns;
     int64_t status_due_ns;
+    uint64_t n_statuses;    /* Given to the stream. */
     int64_t pause_until_ns; /* SlowDown. */
     struct ft_exporter_stats stats;
     struct ft_mutex lock;

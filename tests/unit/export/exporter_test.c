@@ -22,6 +22,21 @@ TEST(everything_that_is_sealed_arrives_once_and_is_confirmed)
     teardown(&world);
 }
 
+TEST(the_last_word_is_of_the_end)
+{
+    struct world world;
+    setup(&world);
+    ft_exporter_finish(world.exporter, world.now_ns + FT_NS_PER_S); /* No link: at once. */
+    CHECK_INT(world.statuses, 0);
+    ft_exporter_enable(world.exporter);
+    seal(&world, 10, 1000);
+    run_for(&world, FT_NS_PER_S);
+    uint64_t before = world.statuses;
+    ft_exporter_finish(world.exporter, world.now_ns + FT_NS_PER_S);
+    CHECK_INT(world.statuses, before + 1);
+    teardown(&world);
+}
+
 TEST(the_window_bounds_what_is_unacknowledged)
 {
     struct world world;
