@@ -39,6 +39,9 @@ void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy
         discrepancy.missing =
             above(told->acknowledged_events, told->our_appended_events + rejected_unheard(told));
     }
+    /* What the agent misses as well is not missed twice. */
+    discrepancy.gone =
+        above(above(instance->expected_events, instance->appended_events), discrepancy.missing);
     /* While something is on its way to the store nobody can tell. */
     if (instance->stored_seq >= instance->appended_seq) {
         discrepancy.store = unsettled(instance);
@@ -52,7 +55,8 @@ void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy
 
 uint64_t ft_discrepancy_total(const struct ft_discrepancy *discrepancy)
 {
-    return discrepancy->own + discrepancy->missing + discrepancy->store + discrepancy->numbers;
+    return discrepancy->own + discrepancy->missing + discrepancy->gone + discrepancy->store +
+           discrepancy->numbers;
 }
 
 void ft_discrepancy_format(const struct ft_discrepancy *discrepancy, struct ft_buf *buf)
@@ -63,6 +67,7 @@ void ft_discrepancy_format(const struct ft_discrepancy *discrepancy, struct ft_b
     } parts[] = {
         {discrepancy->own, "events by which the agent's own account is off"},
         {discrepancy->missing, "events that the agent believes here and are not"},
+        {discrepancy->gone, "events that were here before the last start and are not"},
         {discrepancy->store, "events that left the log and are not in the store"},
         {discrepancy->numbers, "numbers of which it is not known what became of them"},
     };

@@ -32,6 +32,8 @@
 struct ft_discrepancy {
     uint64_t own;     /* Inside the agent's own account. */
     uint64_t missing; /* The agent was told that we have them; we do not. */
+    uint64_t gone;    /* We knew before our start that we have them, and nobody said since that
+                       * they are lost; we do not. */
     uint64_t store;   /* Taken into the log and gone; the store does not have them. */
     uint64_t numbers; /* Neither taken, rejected nor missing; or twice. */
 };

@@ -273,6 +273,7 @@ void ft_instance_take_status(struct ft_instance *instance, const struct ft_msg_s
                                       .our_appended_events = instance->appended_events,
                                       .our_rejected_events = instance->rejected_events};
     memcpy(instance->told.lost, status->lost, sizeof instance->told.lost);
+    instance->expected_events = 0;
     memcpy(instance->told.capture_step, status->capture_step, sizeof instance->told.capture_step);
     ft_instance_drop_components(instance);
     size_t size = status->n_components * sizeof status->components[0];

@@ -62,13 +62,16 @@ struct ft_instance {
     int64_t started_ns;
     int64_t connected_ns; /* Of the present or last session. */
     int64_t last_heard_ns;
-    int64_t clock_skew_ns;       /* The agent's clock less ours, at its hello. */
-    uint64_t appended_seq;       /* In the collector's log, maybe not synced. */
-    uint64_t durable_seq;        /* Synced: what was or may be acknowledged. */
-    uint64_t stored_seq;         /* Committed by the store, or passed over. */
-    uint64_t rejected_seq;       /* Some up to here were rejected; the agent may not know. */
-    uint64_t kept_seq;           /* appended_seq without what was rejected at the end. */
-    uint64_t appended_events;    /* Ever taken into the log: stored, or on the way there. */
+    int64_t clock_skew_ns;    /* The agent's clock less ours, at its hello. */
+    uint64_t appended_seq;    /* In the collector's log, maybe not synced. */
+    uint64_t durable_seq;     /* Synced: what was or may be acknowledged. */
+    uint64_t stored_seq;      /* Committed by the store, or passed over. */
+    uint64_t rejected_seq;    /* Some up to here were rejected; the agent may not know. */
+    uint64_t kept_seq;        /* appended_seq without what was rejected at the end. */
+    uint64_t appended_events; /* Ever taken into the log: stored, or on the way there. */
+    /* So many were taken, as the collector knew before its start; 0 once the agent has told what it
+     * believes here, which then counts. */
+    uint64_t expected_events;
     uint64_t received_events;    /* Since the start, with repeats. */
     uint64_t stored_events;      /* Rows in the store since it was made. */
     uint64_t quarantined_events; /* Taken into the log; the store could not take them. */

@@ -249,6 +249,7 @@ static void decode(void *ctx, struct ft_instance *instance)
     instance->told.known = ft_le_get(copy + COPY_SIZE - 8, 8) != 0;
     instance->restored_kept_seq = instance->kept_seq;
     instance->restored_stored_seq = instance->stored_seq;
+    instance->expected_events = instance->appended_events;
     instance->kept_seq = 0;
     instance->stored_seq = 0;
     instance->appended_events = 0;
@@ -348,6 +349,17 @@ static ft_err write_dirty(struct ft_ledger *ledger)
     return err;
 }
 
+/* What a later process must find: what was taken and is durable, and what this one missed. */
+static uint64_t expected_of(const struct ft_instance *instance)
+{
+    uint64_t unsynced = instance->appended_seq > instance->durable_seq
+                            ? instance->appended_seq - instance->durable_seq
+                            : 0;
+    uint64_t durable =
+        instance->appended_events > unsynced ? instance->appended_events - unsynced : 0;
+    return durable > instance->expected_events ? durable : instance->expected_events;
+}
+
 static void encode(const struct ft_instance *instance, uint64_t generation, uint8_t *to)
 {
     memset(to, 0, COPY_SIZE);
@@ -364,6 +376,9 @@ static void encode(const struct ft_instance *instance, uint64_t generation, uint
         if (numbers[i] == offsetof(struct ft_instance, kept_seq) &&
             number > instance->durable_seq) {
             number = instance->durable_seq;
+        }
+        if (numbers[i] == offsetof(struct ft_instance, appended_events)) {
+            number = expected_of(instance);
         }
         ft_le_put(to + NUMBERS_AT + 8 * i, number, 8);
     }

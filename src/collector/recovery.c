@@ -185,6 +185,10 @@ static void reconcile(void *ctx, struct ft_instance *instance)
         least(instance->rejected_events, above(instance->appended_seq, instance->appended_events));
     instance->missing_events =
         above(instance->appended_seq, instance->appended_events + instance->rejected_events);
+    /* What came in the ledger's last moments. */
+    instance->received_events =
+        most(instance->received_events,
+             instance->appended_events + instance->rejected_events + instance->duplicate_events);
     struct ft_told *told = &instance->told;
     told->our_appended_events = least(told->our_appended_events, instance->appended_events);
     told->our_rejected_events = least(told->our_rejected_events, instance->rejected_events);

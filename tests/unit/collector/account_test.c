@@ -121,6 +121,27 @@ TEST(what_left_the_log_must_be_in_the_store)
     check_words(&instance, 10, "events that left the log and are not in the store: 10");
 }
 
+TEST(what_was_here_before_the_start_must_be_here)
+{
+    struct ft_instance instance = {.appended_seq = 100,
+                                   .stored_seq = 100,
+                                   .appended_events = 60,
+                                   .stored_events = 60,
+                                   .missing_events = 40,
+                                   .expected_events = 100};
+    check_words(&instance, 40, "events that were here before the last start and are not: 40");
+    /* The agent misses 30 of them as well. */
+    instance.told = (struct ft_told){
+        .known = true, .observed_events = 90, .acknowledged_events = 90, .our_appended_events = 60};
+    check_words(&instance, 40,
+                "events that the agent believes here and are not: 30, "
+                "events that were here before the last start and are not: 10");
+    instance.appended_events = instance.stored_events = 100;
+    instance.missing_events = 0;
+    instance.told.our_appended_events = 90;
+    check_words(&instance, 0, "");
+}
+
 TEST(what_could_not_be_stored_is_not_called_stored)
 {
     struct ft_instance instance = instance_of(100, 90, 10, 0, 90, 95);

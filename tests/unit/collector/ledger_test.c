@@ -64,6 +64,7 @@ static void set(void *ctx, struct ft_instance *instance)
     instance->appended_seq = 9 * n;
     instance->stored_seq = 9 * n;
     instance->settled_position = n;
+    instance->appended_events = 6 * n;
     instance->received_events = 11 * n;
     instance->quarantined_events = n;
     instance->damaged_events = 2 * n;
@@ -101,6 +102,8 @@ static uint64_t get(struct world *world, uint32_t number)
     (void)snprintf(name, sizeof name, "token-%llu", (unsigned long long)n);
     CHECK_STR(instance.principal, name);
     CHECK_INT(instance.received_events, 11 * n);
+    CHECK_INT(instance.expected_events, 6 * n);
+    CHECK_INT(instance.appended_events, 0);
     CHECK_INT(instance.damaged_events, 2 * n);
     CHECK_INT(instance.duplicate_events, 3 * n);
     CHECK_INT(instance.rejected_events, 4 * n);
@@ -120,6 +123,40 @@ static uint64_t get(struct world *world, uint32_t number)
     CHECK_INT(instance.appended_seq, 0);
     CHECK_INT(instance.stored_seq, 0);
     return n;
+}
+
+static void append_unsynced(void *ctx, struct ft_instance *instance)
+{
+    (void)ctx;
+    instance->appended_seq = instance->durable_seq + 5;
+    instance->appended_events += 5;
+}
+
+static uint64_t expected(struct world *world)
+{
+    struct ft_instance_key key = key_of(1);
+    struct ft_instance instance;
+    stop(world);
+    start(world);
+    CHECK(ft_instances_get(world->instances, &key, &instance));
+    return instance.expected_events;
+}
+
+TEST(what_was_missed_once_is_missed_until_the_agent_speaks)
+{
+    struct world world;
+    setup(&world);
+    put(&world, 1, 10);
+    /* What was not synced the agent still has. */
+    struct ft_instance_key key = key_of(1);
+    CHECK_OK(ft_instances_with(world.instances, &key, append_unsynced, NULL));
+    CHECK_OK(ft_ledger_write(world.ledger, true));
+    CHECK_INT(expected(&world), 60);
+    /* Store and log have nothing of it, and the next start finds that still. */
+    ft_instances_mark_all_dirty(world.instances);
+    CHECK_OK(ft_ledger_write(world.ledger, true));
+    CHECK_INT(expected(&world), 60);
+    teardown(&world);
 }
 
 TEST(what_was_written_is_there_after_a_kill)

@@ -147,6 +147,9 @@ static void set_restored(void *ctx, struct ft_instance *instance)
     instance->settled_position = restored->settled_position;
     instance->quarantined_events = restored->quarantined_events;
     instance->rejected_events = restored->rejected_events;
+    instance->duplicate_events = restored->duplicate_events;
+    instance->expected_events = restored->expected_events;
+    instance->received_events = restored->received_events;
     instance->told = restored->told;
 }
 
@@ -189,11 +192,14 @@ TEST(rejected_events_are_told_from_missing_ones)
             (struct ft_instance){.restored_kept_seq = 100,
                                  .restored_stored_seq = 100,
                                  .settled_position = 5,
-                                 .rejected_events = 10},
+                                 .rejected_events = 10,
+                                 .duplicate_events = 4,
+                                 .received_events = 82}, /* Before the last ones came. */
             100, 70);
     struct ft_instance instance = reconciled(&world, 5, 0);
     CHECK_INT(instance.appended_events, 70);
     CHECK_INT(instance.rejected_events, 10);
+    CHECK_INT(instance.received_events, 84);
     CHECK_INT(instance.missing_events, 20);
     CHECK_INT(instance.kept_seq, 100);
     teardown(&world);
@@ -320,6 +326,35 @@ TEST(a_store_that_was_set_back_is_believed_and_the_difference_shows)
     CHECK_INT(instance.appended_seq, 60);
     CHECK_INT(instance.appended_events, 60);
     CHECK_INT(unaccounted(&instance), 40);
+    teardown(&world);
+}
+
+/* Somebody took 40 out of the store, and nobody but the ledger knows of them. */
+TEST(what_was_here_before_the_start_and_is_not_shows)
+{
+    struct world world;
+    setup(&world);
+    struct ft_instance restored = {.restored_kept_seq = 100,
+                                   .restored_stored_seq = 100,
+                                   .settled_position = 5,
+                                   .expected_events = 100};
+    restore(&world, restored, 60, 60);
+    struct ft_instance instance = reconciled(&world, 5, 0);
+    CHECK_INT(instance.missing_events, 40);
+    CHECK_INT(unaccounted(&instance), 40);
+    teardown(&world);
+    /* The agent has said that it believes 70 of them here. */
+    setup(&world);
+    restored.told = (struct ft_told){
+        .known = true, .observed_events = 70, .acknowledged_events = 70, .our_appended_events = 70};
+    restore(&world, restored, 60, 60);
+    instance = reconciled(&world, 5, 0);
+    CHECK_INT(unaccounted(&instance), 40);
+    /* Nothing is missing any more by its own word: it has told them as lost. */
+    struct ft_msg_status status = {.observed_events = 100, .acknowledged_events = 60};
+    status.lost[FT_LOSS_REJECTED] = 40;
+    ft_instance_take_status(&instance, &status);
+    CHECK_INT(unaccounted(&instance), 0);
     teardown(&world);
 }
 
