@@ -12,6 +12,7 @@
 #include "base/notify.h"
 #include "base/signals.h"
 #include "base/thread.h"
+#include "collector/account_watch.h"
 #include "collector/collector_impl.h"
 #include "collector/collector_metrics.h"
 #include "collector/identity.h"
@@ -428,6 +429,7 @@ static void main_loop(struct ft_collector *collector)
         if (now_ns >= refresh_ns) {
             refresh_ns = now_ns + REFRESH_INTERVAL_NS;
             ft_quarantine_refresh(collector->quarantine);
+            (void)ft_account_watch(collector->instances);
         }
         bool sync = now_ns >= sync_ns;
         sync_ns = sync ? now_ns + LEDGER_SYNC_NS : sync_ns;

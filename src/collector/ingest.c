@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/thread.h"
-#include "collector/account.h"
+#include "collector/account_watch.h"
 #include "collector/commit_queue.h"
 #include "collector/flow_control.h"
 #include "collector/ingest_impl.h"
@@ -469,20 +468,7 @@ static void complain(struct ft_ingest_session *session, const char *host_name,
     if (!ft_log_limit_pass(&ingest->complaints, ft_clock_mono_ns(ingest->options.clock), &held)) {
         return;
     }
-    char id[FT_UUID_TEXT_SIZE];
-    ft_uuid_format(&session->key.instance_id, id);
-    if (ft_discrepancy_total(discrepancy) == 0) {
-        ft_log(FT_LOG_INFO, "collector", "the account of %s, instance %s, balances again",
-               host_name, id);
-        return;
-    }
-    struct ft_buf words;
-    ft_buf_init(&words, 0);
-    ft_discrepancy_format(discrepancy, &words);
-    ft_log(FT_LOG_ERROR, "collector",
-           "the account of %s, instance %s, does not balance: %s (%llu further lines held back)",
-           host_name, id, ft_buf_str(&words), (unsigned long long)held);
-    ft_buf_deinit(&words);
+    ft_account_tell(host_name, &session->key.instance_id, discrepancy, held);
 }
 
 /* Ends the session; nothing more is read from it. */
