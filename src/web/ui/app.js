@@ -18,6 +18,7 @@ const state = {
   nPaused: 0,
   nDropped: 0,
   agents: new Map(),
+  opened: new Set(), // Agents whose ledger is unfolded.
   events: null,
   drawTimer: 0,
   stored: "loading",
@@ -111,29 +112,6 @@ function details(flow) {
 
 const stateClass = { connected: "good", away: "warn" };
 
-function accountOf(agent) {
-  const parts = [agent.observed, agent.stored, agent.retained, agent.lost];
-  if (parts.some((part) => part === undefined)) {
-    return { text: "unknown", className: "quiet" };
-  }
-  const off = offBy(agent);
-  return off === 0
-    ? { text: "balanced", className: "good" }
-    : { text: `off by ${number(off)}`, className: "bad" };
-}
-
-/* The server knows of differences that do not show in the sum. */
-function offBy(agent) {
-  return agent.unaccounted ?? agent.observed - agent.stored - agent.retained - agent.lost;
-}
-
-function causes(agent) {
-  return Object.entries(agent.lost_by_cause || {})
-    .filter(([, count]) => count > 0)
-    .map(([cause, count]) => `${cause}: ${number(count)}`)
-    .join("\n");
-}
-
 function agentRow(agent) {
   const row = element("tr");
   const name = element("td", agent.host_name || agent.agent_id || "unknown");
@@ -142,38 +120,12 @@ function agentRow(agent) {
     `badge ${stateClass[agent.state] || ""}`);
   const stateCell = element("td");
   stateCell.append(known);
-  const lost = element("td", number(agent.lost), `number ${agent.lost > 0 ? "bad" : ""}`);
-  lost.title = causes(agent);
-  const account = accountOf(agent);
+  const here = agent.state !== "away";
   row.append(name, stateCell, element("td", time(agent.last_seen, true)),
-    element("td", number(agent.observed), "number"), element("td", number(agent.stored), "number"),
-    element("td", number(agent.retained), "number"), lost,
-    element("td", account.text, account.className),
+    element("td", here ? number(agent.active_flows) : "–", "number"),
+    element("td", here && agent.capture_step ? agent.capture_step : "–"),
     element("td", agent.version || "unknown", "quiet"));
   return row;
-}
-
-function showAccount(agents) {
-  const rare = ["quarantined", "damaged", "merged"].filter((name) =>
-    agents.some((agent) => agent[name] > 0));
-  const names = ["observed", "stored", ...rare, "retained", "lost"];
-  const sums = names.map((name) => agents.reduce((sum, agent) => sum + (agent[name] || 0), 0));
-  const list = byId("account");
-  list.replaceChildren();
-  const add = (name, text, className) => {
-    const box = element("div");
-    box.append(element("dt", name), element("dd", text, className));
-    list.append(box);
-  };
-  names.forEach((name, i) => add(name, number(sums[i]), name === "lost" && sums[i] > 0 ? "bad" : ""));
-  const missing = agents.reduce((sum, agent) => sum + Math.abs(offBy(agent)), 0);
-  const unknown = agents.filter((agent) => accountOf(agent).text === "unknown").length;
-  if (agents.length === 0 || unknown > 0) {
-    add("account", agents.length === 0 ? "no agents" : `unknown for ${unknown}`, "quiet");
-  } else {
-    add("account", missing === 0 ? "balanced" : `off by ${number(missing)}`,
-      missing === 0 ? "good" : "bad");
-  }
 }
 
 function showAgents(agents) {
@@ -185,7 +137,6 @@ function showAgents(agents) {
   empty.hidden = agents.length > 0;
   empty.textContent = "No agent has connected to this collector yet. Start flowtraild on a host " +
     "with this collector's address and a token (flowtrail token create).";
-  showAccount(agents);
 }
 
 async function getJson(path) {
@@ -208,6 +159,154 @@ async function refreshAgents() {
     byId("agents-empty").textContent = `The list of agents is not available: ${error.message}`;
   }
   setTimeout(refreshAgents, AGENTS_EVERY_MS);
+}
+
+/* ------------------------------------------------------------------------------ ledger */
+
+const OTHER = ["merged", "quarantined", "damaged"];
+
+const other = (account) => OTHER.reduce((sum, name) => sum + (account[name] || 0), 0);
+
+function listed(object, names) {
+  return names.filter((name) => object && object[name] > 0)
+    .map((name) => `${name} ${number(object[name])}`).join(", ");
+}
+
+const causes = (account) => listed(account.lost_by_cause, Object.keys(account.lost_by_cause || {}));
+
+/* 'balanced' is null where it cannot be told. */
+function verdict(balanced, unaccounted) {
+  if (balanced === true) {
+    return { text: "balanced", className: "good" };
+  }
+  return balanced === false
+    ? { text: `${number(unaccounted)} unaccounted for`, className: "bad" }
+    : { text: "cannot be told", className: "warn" };
+}
+
+/* The instances of an agent together: the worst of their verdicts, and what they have. */
+function joined(instances) {
+  const account = { lost_by_cause: {} };
+  for (const { account: one } of instances) {
+    for (const [name, value] of Object.entries(one)) {
+      if (name !== "lost_by_cause") {
+        account[name] = (account[name] || 0) + value;
+      }
+    }
+    for (const [cause, count] of Object.entries(one.lost_by_cause)) {
+      account.lost_by_cause[cause] = (account.lost_by_cause[cause] || 0) + count;
+    }
+  }
+  const verdicts = instances.map((instance) => instance.balanced);
+  const balanced = verdicts.includes(false) ? false : verdicts.includes(null) ? null : true;
+  return { account, balanced };
+}
+
+/* What both sides say of an instance. */
+function instanceDetails(instance) {
+  const box = element("dl", undefined, "sides");
+  const add = (name, text, className) => {
+    if (text) {
+      box.append(element("dt", name), element("dd", text, className));
+    }
+  };
+  const told = instance.agent && instance.agent.told ? ` at ${time(instance.agent.told, true)}` : "";
+  add("instance", `${instance.instance_id}, ${instance.state}`, "mono");
+  add("", instance.why, instance.balanced === false ? "bad" : "warn");
+  add(`agent says${told}`, listed(instance.agent, ["observed", "filtered", "merged", "sealed", "sent",
+    "acknowledged", "retained", "lost"]));
+  add("collector has", listed(instance.collector, ["received", "duplicate", "rejected", "missing",
+    "stored", "waiting", "quarantined", "damaged"]));
+  add("lost", causes(instance.account), "bad");
+  return box;
+}
+
+function ledgerRows(instances) {
+  const { account, balanced } = joined(instances);
+  const latest = instances.find((instance) => instance.state === "connected") || instances[0];
+  const id = latest.agent_id;
+  const row = element("tr");
+  const name = element("button", latest.host_name || id, "plain");
+  name.type = "button";
+  name.title = `${id}, ${instances.length} ${instances.length === 1 ? "instance" : "instances"}`;
+  name.setAttribute("aria-expanded", String(state.opened.has(id)));
+  const nameCell = element("td");
+  nameCell.append(name);
+  const lost = element("td", number(account.lost), `number ${account.lost > 0 ? "bad" : ""}`);
+  lost.title = causes(account);
+  const rest = element("td", number(other(account)), "number");
+  rest.title = listed(account, OTHER);
+  const found = verdict(balanced, account.unaccounted);
+  const cell = element("td");
+  cell.append(element("span", found.text, `badge ${found.className}`));
+  if (latest.state !== "connected" && latest.agent && latest.agent.told) {
+    cell.append(element("span", ` as of ${time(latest.agent.told, true)}`, "quiet"));
+  }
+  row.append(nameCell, element("td", number(account.observed), "number"),
+    element("td", number(account.stored), "number"),
+    element("td", number(account.retained), "number"), lost, rest, cell);
+  const more = element("tr", undefined, "more");
+  const moreCell = element("td");
+  moreCell.colSpan = row.cells.length;
+  moreCell.append(...instances.map(instanceDetails));
+  more.append(moreCell);
+  more.hidden = !state.opened.has(id);
+  name.addEventListener("click", () => {
+    more.hidden = !more.hidden;
+    name.setAttribute("aria-expanded", String(!more.hidden));
+    state.opened[more.hidden ? "delete" : "add"](id);
+  });
+  return [row, more];
+}
+
+/* Observed = stored + retained + lost, and what is rare where there is some of it. */
+function showEquation(account) {
+  const list = byId("account");
+  list.replaceChildren();
+  const terms = ["observed", "stored", "retained", "lost", ...OTHER.filter((name) => account[name] > 0)];
+  if (account.unaccounted > 0) {
+    terms.push("unaccounted");
+  }
+  terms.forEach((name, i) => {
+    const box = element("div");
+    const bad = (name === "lost" || name === "unaccounted") && account[name] > 0;
+    const sign = ["", "= "][i] ?? (name === "unaccounted" ? "? " : "+ ");
+    const value = element("dd", undefined, bad ? "bad" : "");
+    value.append(element("span", sign, "quiet"), number(account[name] || 0));
+    box.append(element("dt", name), value);
+    list.append(box);
+  });
+}
+
+function showLedger(answer) {
+  const agents = new Map();
+  for (const instance of answer.ledger) {
+    agents.set(instance.agent_id, [...(agents.get(instance.agent_id) || []), instance]);
+  }
+  const { total } = answer;
+  const none = total.instances === 0;
+  const found = none ? { text: "no agents yet", className: "" }
+    : verdict(answer.balanced, total.account.unaccounted);
+  byId("ledger-verdict").textContent = found.text;
+  byId("ledger-verdict").className = `badge ${found.className}`;
+  showEquation(total.account);
+  byId("ledger").tBodies[0].replaceChildren(...[...agents.values()].flatMap(ledgerRows));
+  byId("ledger").hidden = none;
+  byId("ledger-more").hidden = answer.next === undefined;
+  byId("ledger-more").textContent = `${number(answer.ledger.length)} of ${number(total.instances)} ` +
+    "instances; the sum is of all. The rest: flowtrail ledger.";
+}
+
+async function refreshLedger() {
+  try {
+    showLedger(await getJson("/api/v1/ledger"));
+  } catch (error) {
+    byId("ledger").hidden = true;
+    byId("account").replaceChildren();
+    byId("ledger-verdict").textContent = `not available: ${error.message}`;
+    byId("ledger-verdict").className = "badge warn";
+  }
+  setTimeout(refreshLedger, AGENTS_EVERY_MS);
 }
 
 /* ------------------------------------------------------------------------------ flows */
@@ -411,6 +510,7 @@ function start() {
   const text = new URLSearchParams(location.hash.slice(1)).get("filter") || "";
   byId("filter-text").value = text;
   refreshAgents();
+  refreshLedger();
   applyFilter(text);
 }
 
