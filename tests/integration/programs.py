@@ -98,6 +98,10 @@ class Store:
         lines = run([FTDUCK, self.path, sql]).splitlines()
         return [line.split("\t") for line in lines]
 
+    def change(self, sql):
+        """Damage."""
+        run([FTDUCK, self.path, sql, "--change"])
+
     def number(self, sql):
         return int(self.query(sql)[0][0])
 

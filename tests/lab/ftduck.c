@@ -2,10 +2,13 @@
 /*
  * ftduck FILE SQL: runs a query on a DuckDB file, read-only, and prints the rows with tabs between
  * the columns.  The tests look into the collector's store with it, past the collector's own code.
+ * ftduck FILE SQL --change: runs statements that change it, and prints nothing: damage.
  */
 #include <duckdb.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void print_value(duckdb_vector vector, idx_t row)
 {
@@ -47,12 +50,14 @@ int main(int argc, char **argv)
     duckdb_connection connection;
     duckdb_result result;
     char *error = NULL;
-    if (argc != 3) {
-        (void)fprintf(stderr, "ftduck FILE SQL\n");
+    bool change = argc == 4 && strcmp(argv[3], "--change") == 0;
+    if (argc != 3 && !change) {
+        (void)fprintf(stderr, "ftduck FILE SQL [--change]\n");
         return 64;
     }
     if (duckdb_create_config(&config) != DuckDBSuccess ||
-        duckdb_set_config(config, "access_mode", "READ_ONLY") != DuckDBSuccess ||
+        duckdb_set_config(config, "access_mode", change ? "READ_WRITE" : "READ_ONLY") !=
+            DuckDBSuccess ||
         duckdb_open_ext(argv[1], &database, config, &error) != DuckDBSuccess) {
         (void)fprintf(stderr, "ftduck: %s: %s\n", argv[1], error != NULL ? error : "no database");
         return 1;
@@ -63,14 +68,17 @@ int main(int argc, char **argv)
     }
     /* As text whatever the types are. */
     char *sql = NULL;
-    if (asprintf(&sql, "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (%s)", argv[2]) < 0) {
+    if (asprintf(&sql, change ? "%s" : "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (%s)", argv[2]) <
+        0) {
         return 1;
     }
     if (duckdb_query(connection, sql, &result) != DuckDBSuccess) {
         (void)fprintf(stderr, "ftduck: %s\n", duckdb_result_error(&result));
         return 1;
     }
-    print_rows(&result);
+    if (!change) {
+        print_rows(&result);
+    }
     free(sql);
     duckdb_destroy_result(&result);
     duckdb_disconnect(&connection);
