@@ -192,6 +192,8 @@ collector:
   token_file: {state}/token
 capture:
   repair_tracking: true
+spool:
+  path: {state}/spool
 control:
   socket: {state}/agent.sock
 """)

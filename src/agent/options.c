@@ -185,10 +185,11 @@ static const struct ft_option options[] = {
     FT_OPT_DURATION(O, log.flush_interval, "log.flush_interval", "1s", FT_NS_PER_MS,
                     FT_NS_PER_S * 3600, "How long an event may wait for its block to fill."),
 
-    FT_OPT_PATH(O, spool.path, "spool.path", NULL,
+    FT_OPT_PATH(O, spool.path, "spool.path", "$STATE_DIRECTORY/spool",
                 "Directory in which events wait for their acknowledgement, so that a restart, a "
                 "crash or a power cut loses none of them. It belongs to one agent, which makes it; "
-                "its parent must exist. Empty: events wait in memory.",
+                "its parent must exist. Empty, as by default where no service manager gives a "
+                "state directory: events wait in memory.",
                 .flags = FT_OPTION_RESTART),
     FT_OPT_SIZE(O, spool.bytes_max, "spool.bytes_max", "2GiB", MIB(1), MIB(16 << 20),
                 "Disk space for them. At the bound the oldest go, and a LOSS event says which.",

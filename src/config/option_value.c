@@ -11,7 +11,12 @@
 #include "base/parse.h"
 #include "config/text_check.h"
 
-#define CREDENTIALS "$CREDENTIALS_DIRECTORY/"
+/* Directories that systemd makes, which only the environment names. */
+struct directory {
+    enum ft_option_kind kind; /* Of the options that may begin with it. */
+    const char *variable;
+    const char *setting; /* Of the unit. */
+};
 
 static ft_err parse_bool(const struct ft_option *o, const struct ft_option_place *place,
                          const char *text, bool *member, struct ft_diag *reterr_diag);
@@ -23,8 +28,10 @@ static ft_err parse_text(const struct ft_option *o, const struct ft_option_place
                          const char *text, char **member, struct ft_diag *reterr_diag);
 static ft_err check_text(const struct ft_option *o, const struct ft_option_place *place,
                          const char *text, struct ft_diag *reterr_diag);
-static ft_err expand_credentials(const struct ft_option_place *place, const char *text,
-                                 char **ret_text, struct ft_diag *reterr_diag);
+static const struct directory *find_directory(const struct ft_option *o, const char *text);
+static ft_err expand_directory(const struct ft_option_place *place,
+                               const struct directory *directory, const char *text, char **ret_text,
+                               struct ft_diag *reterr_diag);
 static ft_err split_list(const struct ft_option *o, const struct ft_option_place *place,
                          const char *text, struct ft_strings *list, struct ft_diag *reterr_diag);
 static ft_err list_add(const struct ft_option *o, const struct ft_option_place *place,
@@ -201,8 +208,9 @@ static ft_err parse_text(const struct ft_option *o, const struct ft_option_place
                          const char *text, char **member, struct ft_diag *reterr_diag)
 {
     char *copy = NULL;
-    if (o->kind == FT_OPTION_SECRET_FILE && strncmp(text, CREDENTIALS, strlen(CREDENTIALS)) == 0) {
-        FT_TRY(expand_credentials(place, text, &copy, reterr_diag));
+    const struct directory *directory = find_directory(o, text);
+    if (directory != NULL) {
+        FT_TRY(expand_directory(place, directory, text, &copy, reterr_diag));
     } else {
         copy = strdup(text);
         if (copy == NULL) {
@@ -252,22 +260,38 @@ static ft_err check_text(const struct ft_option *o, const struct ft_option_place
     return FT_OK;
 }
 
-/* systemd's LoadCredential= puts secrets into a directory that only the environment names. */
-static ft_err expand_credentials(const struct ft_option_place *place, const char *text,
-                                 char **ret_text, struct ft_diag *reterr_diag)
+static const struct directory *find_directory(const struct ft_option *o, const char *text)
 {
-    static const char variable[] = "CREDENTIALS_DIRECTORY=";
-    const char *directory = NULL;
-    for (char *const *entry = place->environment; entry != NULL && *entry != NULL; entry++) {
-        if (strncmp(*entry, variable, sizeof variable - 1) == 0) {
-            directory = *entry + sizeof variable - 1;
+    static const struct directory directories[] = {
+        {FT_OPTION_SECRET_FILE, "CREDENTIALS_DIRECTORY", "LoadCredential="},
+        {FT_OPTION_PATH, "STATE_DIRECTORY", "StateDirectory="}};
+    for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+        size_t len = strlen(directories[i].variable);
+        if (o->kind == directories[i].kind && text[0] == '$' &&
+            strncmp(text + 1, directories[i].variable, len) == 0 && text[1 + len] == '/') {
+            return &directories[i];
         }
     }
-    if (directory == NULL || directory[0] == '\0') {
-        return bad(place, FT_E_SYNTAX, reterr_diag,
-                   "CREDENTIALS_DIRECTORY is not set; LoadCredential= in the unit sets it");
+    return NULL;
+}
+
+static ft_err expand_directory(const struct ft_option_place *place,
+                               const struct directory *directory, const char *text, char **ret_text,
+                               struct ft_diag *reterr_diag)
+{
+    size_t len = strlen(directory->variable);
+    const char *path = NULL;
+    for (char *const *entry = place->environment; entry != NULL && *entry != NULL; entry++) {
+        if (strncmp(*entry, directory->variable, len) == 0 && (*entry)[len] == '=') {
+            path = *entry + len + 1;
+        }
     }
-    if (asprintf(ret_text, "%s/%s", directory, text + strlen(CREDENTIALS)) < 0) {
+    if (path == NULL || path[0] == '\0') {
+        return bad(place, FT_E_SYNTAX, reterr_diag, "%s is not set; %s in the unit sets it",
+                   directory->variable, directory->setting);
+    }
+    /* Of several, with colons between them, the first. */
+    if (asprintf(ret_text, "%.*s%s", (int)strcspn(path, ":"), path, text + 1 + len) < 0) {
         return no_memory(place, reterr_diag);
     }
     return FT_OK;

@@ -17,7 +17,7 @@ struct ft_option_place {
     unsigned line;
     unsigned column;
     const char *name;         /* "log.bytes_max", "FLOWTRAIL_LOG_BYTES_MAX", "--log-bytes-max" */
-    char *const *environment; /* For $CREDENTIALS_DIRECTORY; may be NULL. */
+    char *const *environment; /* For systemd's directories; may be NULL. */
 };
 
 /* The member of 'options' that 'option' is bound to. */

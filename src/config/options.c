@@ -210,12 +210,11 @@ static ft_err set_default(const struct ft_option *option, void *options,
     void *member = ft_option_member(option, options);
     const char *text = option->default_text;
     struct ft_option_place place = {.file = "", .name = option->name};
-    if (text == NULL) {
-        /* Zero is the default of everything but text, which is never NULL. */
-        if (!ft_option_is_text(option)) {
-            return FT_OK;
-        }
-        text = "";
+    if (text == NULL && !ft_option_is_text(option)) {
+        return FT_OK; /* Zero is the default of everything but text, which is never NULL. */
+    }
+    if (text == NULL || text[0] == '$') {
+        text = ""; /* What stands in the environment comes with ft_options_load(). */
     }
     return ft_option_value_parse(option, &place, text, member, reterr_diag);
 }

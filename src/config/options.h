@@ -53,7 +53,8 @@ enum ft_option_kind {
     FT_OPTION_SIZE,        /* [uint64_t, bytes] "64MiB" */
     FT_OPTION_ENUM,        /* [int or an enum] one of 'names'; the value is the index */
     FT_OPTION_STRING,      /* [char *, owned, never NULL] */
-    FT_OPTION_PATH,        /* [char *, owned, never NULL] absolute path, or "" for none */
+    FT_OPTION_PATH,        /* [char *, owned, never NULL] absolute path, or "" for none; a leading
+                              "$STATE_DIRECTORY/" (systemd) is replaced */
     FT_OPTION_SECRET_FILE, /* [char *, owned, never NULL] path of a file that holds a secret; a
                               leading "$CREDENTIALS_DIRECTORY/" (systemd) is replaced */
     FT_OPTION_SECRET,      /* [char *, owned, never NULL] the secret itself: no flag, a warning when

@@ -39,6 +39,7 @@ struct loader {
 };
 
 static ft_err load_all(struct loader *loader);
+static ft_err load_defaults(struct loader *loader);
 static ft_err load_files(struct loader *loader);
 static ft_err load_file(struct loader *loader, const char *path, bool optional);
 static ft_err load_dropins(struct loader *loader);
@@ -134,6 +135,7 @@ const char *ft_options_report_warning(const struct ft_options_report *report, si
 
 static ft_err load_all(struct loader *loader)
 {
+    FT_TRY(load_defaults(loader));
     FT_TRY(load_files(loader));
     FT_TRY(load_remote(loader));
     FT_TRY(load_environment(loader));
@@ -142,6 +144,28 @@ static ft_err load_all(struct loader *loader)
         return ft_diag_set(loader->diag, loader->err, "", 0, 0, "out of memory");
     }
     return check_result(loader);
+}
+
+/* Those that begin with a directory of systemd's: without it they are empty, which they are now. */
+static ft_err load_defaults(struct loader *loader)
+{
+    for (size_t i = 0; loader->input->environment != NULL && i < loader->table->n_options; i++) {
+        const struct ft_option *option = &loader->table->options[i];
+        const char *text = option->default_text;
+        if (text == NULL || text[0] != '$') {
+            continue;
+        }
+        char name[64];
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(text + 1, "/"), text + 1);
+        const char *value = find_variable(loader->input->environment, name);
+        if (value != NULL && value[0] != '\0') {
+            struct ft_option_place place = {
+                .file = "", .name = option->name, .environment = loader->input->environment};
+            FT_TRY(ft_option_value_parse(option, &place, text,
+                                         ft_option_member(option, loader->options), loader->diag));
+        }
+    }
+    return FT_OK;
 }
 
 static ft_err load_files(struct loader *loader)

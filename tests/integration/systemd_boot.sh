@@ -61,12 +61,12 @@ collector:
   ca_file: /etc/flowtrail/collector.crt
 YAML
 
-# A spool, with which the agent survives being killed; what it says goes to a file, because there is
-# no journal here.  Small, because what is on disk here is in memory, which the unit bounds.
+# What the agent says goes to a file, because there is no journal here.  A small spool, because what is
+# on disk here is in memory, which the unit bounds.
 mkdir "$new/etc/systemd/system/flowtraild.service.d"
-printf '[Service]\nStateDirectory=flowtrail-agent\nStandardError=append:/probe/flowtraild.err\n' \
-    >"$new/etc/systemd/system/flowtraild.service.d/spool.conf"
-printf 'spool:\n  path: /var/lib/flowtrail-agent/spool\n  bytes_max: 32MiB\n' >conf.d/spool.yaml
+printf '[Service]\nStandardError=append:/probe/flowtraild.err\n' \
+    >"$new/etc/systemd/system/flowtraild.service.d/log.conf"
+printf 'spool:\n  bytes_max: 32MiB\n' >conf.d/spool.yaml
 
 # In a chroot the kernel allows no user namespaces; the rest of the unit is as it is.
 if ! unshare --user true 2>/dev/null; then

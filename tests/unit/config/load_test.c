@@ -372,6 +372,35 @@ TEST(credentials_directory_is_put_in)
     teardown(&load);
 }
 
+TEST(state_directory_is_put_in_also_by_default)
+{
+    struct load load;
+    setup(&load);
+    load.input.environment = minimal_environment;
+    CHECK_OK(run(&load));
+    CHECK_STR(load.options.spool_path, "");
+    char *environment[] = {minimal_environment[0],
+                           (char *)(uintptr_t) "STATE_DIRECTORY=/var/lib/x:/var/lib/y", NULL};
+    load.input.environment = environment;
+    CHECK_OK(run(&load));
+    CHECK_STR(load.options.spool_path, "/var/lib/x/spool");
+    load.input.file = load.file;
+    write_file(load.file, "log.spool.path: $STATE_DIRECTORY/other\n");
+    CHECK_OK(run(&load));
+    CHECK_STR(load.options.spool_path, "/var/lib/x/other");
+    write_file(load.file, "log.spool.path: \"\"\n");
+    CHECK_OK(run(&load));
+    CHECK_STR(load.options.spool_path, "");
+    write_file(load.file, "log.spool.path: $STATE_DIRECTORY/other\n");
+    load.input.environment = minimal_environment;
+    CHECK_ERR(run(&load), FT_E_SYNTAX);
+    CHECK_STR(diag.text, "log.spool.path: STATE_DIRECTORY is not set; StateDirectory= in the unit "
+                         "sets it");
+    write_file(load.file, "log.spool.path: $CREDENTIALS_DIRECTORY/spool\n");
+    CHECK_ERR(run(&load), FT_E_SYNTAX);
+    teardown(&load);
+}
+
 TEST(missing_files)
 {
     struct load load;

@@ -93,7 +93,7 @@ static const struct ft_option sample_options[] = {
                 "oldest go to the spool."),
     FT_OPT_U64(struct sample, events_max, "log.events_max", "4096", 512, 65536,
                "Events of one block.", .flags = FT_OPTION_ADVANCED),
-    FT_OPT_PATH(struct sample, spool_path, "log.spool.path", NULL,
+    FT_OPT_PATH(struct sample, spool_path, "log.spool.path", "$STATE_DIRECTORY/spool",
                 "Directory of the spool; none: memory only.", .flags = FT_OPTION_RESTART),
     FT_OPT_ENUM(struct sample, capture, "capture", "adaptive", sample_capture_names,
                 "What the kernel is asked for."),

@@ -111,7 +111,8 @@ TEST(example_is_as_recorded_and_valid_when_uncommented)
     FILE *file = fopen(path, "w");
     CHECK(file != NULL && fwrite(bare.data, 1, bare.size, file) == bare.size && fclose(file) == 0);
     struct sample options;
-    char *environment[] = {(char *)(uintptr_t) "FLOWTRAIL_COLLECTOR_URL=u", NULL};
+    char *environment[] = {(char *)(uintptr_t) "FLOWTRAIL_COLLECTOR_URL=u",
+                           (char *)(uintptr_t) "STATE_DIRECTORY=/var/lib/x", NULL};
     struct ft_options_input input = {.file = path, .environment = environment};
     CHECK_OK(ft_options_init(&sample_table, &options));
     if (ft_options_load(&sample_table, &input, &options, NULL, &diag) != FT_OK) {

@@ -108,6 +108,15 @@ class Units(unittest.TestCase):
         self.assertEqual(collector["http"]["socket"],
                          f"/run/{settings['RuntimeDirectory']}/collector.sock")
 
+    def test_the_spool_is_in_the_state_directory(self):
+        program, configuration = UNITS["flowtraild"]
+        state = f"/var/lib/{self.settings('flowtraild')['StateDirectory']}"
+        status, text = run(program, "--dump", "--config", configuration,
+                           env={"STATE_DIRECTORY": state})
+        self.assertEqual(status, 0, text)
+        self.assertIn(f"{state}/spool", text)
+        self.assertEqual(effective(program, configuration)["spool"]["path"], "")
+
     def test_memory_of_unit_and_configuration_agree(self):
         agent = effective(*UNITS["flowtraild"])
         wanted = sum(size(agent[section][key]) for section, key in (
