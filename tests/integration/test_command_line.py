@@ -8,7 +8,7 @@ from lab import wait_until
 from oracle import generate
 from programs import BIN, PAGE_PORT, Stack
 
-COMMANDS = ("observe", "status", "doctor", "losses", "token", "version", "completion")
+COMMANDS = ("observe", "status", "doctor", "losses", "ledger", "token", "version", "completion")
 
 
 def flowtrail(stack, *words, env=None):
