@@ -244,8 +244,9 @@ static void add_details(struct ft_buf *out, const struct ft_json_value *object)
     static const char *const other[] = {"quarantined", "damaged", "merged", NULL};
     static const char *const there[] = {"observed",     "filtered", "merged", "sealed", "sent",
                                         "acknowledged", "retained", "lost",   NULL};
-    static const char *const here[] = {"received", "duplicate",   "rejected", "missing", "stored",
-                                       "waiting",  "quarantined", "damaged",  "lost",    NULL};
+    static const char *const here[] = {"received", "duplicate", "rejected",    "missing",
+                                       "stored",   "waiting",   "quarantined", "damaged",
+                                       "vanished", "lost",      NULL};
     const struct ft_json_value *account = ft_json_get(object, "account");
     struct list lost = {.out = out, .title = "lost: "};
     ft_json_each(ft_json_get(account, "lost_by_cause"), add_item, &lost);

@@ -46,6 +46,7 @@ void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy
     if (instance->stored_seq >= instance->appended_seq) {
         discrepancy.store = unsettled(instance);
     }
+    discrepancy.vanished = instance->vanished_events;
     uint64_t told_apart =
         instance->appended_events + instance->rejected_events + instance->missing_events;
     discrepancy.numbers =
@@ -56,7 +57,7 @@ void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy
 uint64_t ft_discrepancy_total(const struct ft_discrepancy *discrepancy)
 {
     return discrepancy->own + discrepancy->missing + discrepancy->gone + discrepancy->store +
-           discrepancy->numbers;
+           discrepancy->vanished + discrepancy->numbers;
 }
 
 void ft_discrepancy_format(const struct ft_discrepancy *discrepancy, struct ft_buf *buf)
@@ -69,6 +70,7 @@ void ft_discrepancy_format(const struct ft_discrepancy *discrepancy, struct ft_b
         {discrepancy->missing, "events that the agent believes here and are not"},
         {discrepancy->gone, "events that were here before the last start and are not"},
         {discrepancy->store, "events that left the log and are not in the store"},
+        {discrepancy->vanished, "events that somebody has deleted from the store"},
         {discrepancy->numbers, "numbers of which it is not known what became of them"},
     };
     const char *comma = "";
@@ -95,7 +97,8 @@ void ft_account_add(struct ft_account *account, const struct ft_instance *instan
     const struct ft_told *told = &instance->told;
     const uint64_t *by_cause = ft_account_losses(instance);
     uint64_t taken = instance->appended_events;
-    uint64_t apart = instance->quarantined_events + instance->damaged_events;
+    uint64_t apart =
+        instance->quarantined_events + instance->damaged_events + instance->vanished_events;
     uint64_t lost = sum(by_cause);
     for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
         account->lost_by_cause[cause] += by_cause[cause];

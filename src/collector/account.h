@@ -30,12 +30,13 @@
 
 /* What does not add up, in events.  All zero: balanced. */
 struct ft_discrepancy {
-    uint64_t own;     /* Inside the agent's own account. */
-    uint64_t missing; /* The agent was told that we have them; we do not. */
-    uint64_t gone;    /* We knew before our start that we have them, and nobody said since that
-                       * they are lost; we do not. */
-    uint64_t store;   /* Taken into the log and gone; the store does not have them. */
-    uint64_t numbers; /* Neither taken, rejected nor missing; or twice. */
+    uint64_t own;      /* Inside the agent's own account. */
+    uint64_t missing;  /* The agent was told that we have them; we do not. */
+    uint64_t gone;     /* We knew before our start that we have them, and nobody said since that
+                        * they are lost; we do not. */
+    uint64_t store;    /* Taken into the log and gone; the store does not have them. */
+    uint64_t vanished; /* The store had them, and somebody has deleted them there. */
+    uint64_t numbers;  /* Neither taken, rejected nor missing; or twice. */
 };
 
 void ft_discrepancy_of(const struct ft_instance *instance, struct ft_discrepancy *ret_discrepancy);

@@ -74,6 +74,7 @@ struct ft_instance {
     uint64_t expected_events;
     uint64_t received_events;    /* Since the start, with repeats. */
     uint64_t stored_events;      /* Rows in the store since it was made. */
+    uint64_t vanished_events;    /* Of those: deleted from the store, by somebody else than us. */
     uint64_t quarantined_events; /* Taken into the log; the store could not take them. */
     uint64_t damaged_events;     /* Taken into the log and damaged there. */
     uint64_t duplicate_events;

@@ -58,11 +58,17 @@ static const struct field our_fields[] = {
     {                                                                                              \
         name, offsetof(struct ft_instance, member)                                                 \
     }
-    OURS("received", received_events), OURS("duplicate", duplicate_events),
-    OURS("numbered", appended_seq),    OURS("rejected", rejected_events),
-    OURS("missing", missing_events),   OURS("taken", appended_events),
-    OURS("stored", stored_events),     OURS("quarantined", quarantined_events),
-    OURS("damaged", damaged_events),   {NULL, 0},
+    OURS("received", received_events),
+    OURS("duplicate", duplicate_events),
+    OURS("numbered", appended_seq),
+    OURS("rejected", rejected_events),
+    OURS("missing", missing_events),
+    OURS("taken", appended_events),
+    OURS("stored", stored_events),
+    OURS("quarantined", quarantined_events),
+    OURS("damaged", damaged_events),
+    OURS("vanished", vanished_events),
+    {NULL, 0},
 };
 
 static uint64_t number_in(const void *from, size_t offset)

@@ -14,6 +14,7 @@
  *                when it never gave it
  *   "collector"  "numbered": the last number seen.  Each is "taken", "rejected" or "missing".
  *                "taken" ones are "stored", "waiting" for the store, "quarantined" or "damaged".
+ *                "vanished" ones were stored, and somebody has deleted them from the store.
  *                "received": all that came, with "duplicate" ones; "lost", "lost_by_cause": what
  *                the stored LOSS events say
  *   "account"    both brought together (account.h), "unaccounted": what is missing there

@@ -16,6 +16,7 @@ static void set_stored(void *ctx, struct ft_instance *instance)
     instance->kept_seq = stored->stored_seq;
     instance->rejected_seq = stored->stored_seq; /* What was rejected is not known any more. */
     instance->stored_events = stored->stored_events;
+    instance->vanished_events = stored->vanished_events;
     instance->appended_events = stored->stored_events;
     if (instance->last_heard_ns == 0) {
         instance->last_heard_ns = stored->last_time_ns; /* Of an event; the ledger knows better. */

@@ -145,6 +145,8 @@ static ft_err open_database(struct ft_duckdb *db, const struct ft_duckdb_options
     return err;
 }
 
+static ft_err add_deleted_rows(duckdb_connection connection, struct ft_diag *reterr_diag);
+
 static ft_err prepare_schema(duckdb_connection connection, struct ft_diag *reterr_diag)
 {
     int64_t made;
@@ -164,7 +166,30 @@ static ft_err prepare_schema(duckdb_connection connection, struct ft_diag *reter
                            "the flow store has schema %lld, this program knows %d",
                            (long long)version, FT_DUCKDB_SCHEMA_VERSION);
     }
-    return FT_OK;
+    return add_deleted_rows(connection, reterr_diag);
+}
+
+/* Stores of the first programs do not have it: what is not there now retention has deleted. */
+static ft_err add_deleted_rows(duckdb_connection connection, struct ft_diag *reterr_diag)
+{
+    int64_t made;
+    FT_TRY(ft_duckdb_query_numbers(
+        connection, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'deleted_rows'", &made,
+        1, reterr_diag));
+    if (made != 0) {
+        return FT_OK;
+    }
+    return ft_duckdb_exec(
+        connection,
+        "BEGIN TRANSACTION;"
+        "CREATE TABLE deleted_rows (agent_id UUID, instance_id UUID, n_rows UBIGINT);"
+        "INSERT INTO deleted_rows SELECT i.agent_id, i.instance_id,"
+        "    greatest(i.n_events::BIGINT - coalesce(f.n, 0), 0)::UBIGINT"
+        " FROM instances i LEFT JOIN"
+        "    (SELECT agent_id, instance_id, count(*) AS n FROM flows GROUP BY ALL) f"
+        " ON i.agent_id = f.agent_id AND i.instance_id = f.instance_id;"
+        "COMMIT",
+        reterr_diag);
 }
 
 /* -------------------------------------------------------------------- for the other parts */

@@ -8,8 +8,13 @@
 /* One row an instance and cause; an instance without losses has one row with a NULL cause. */
 static const char query[] =
     "SELECT i.agent_id, i.instance_id, i.durable_seq, i.n_events, epoch_ns(i.last_time), "
-    "       l.loss_cause, l.lost "
+    "       l.loss_cause, l.lost, "
+    "       greatest(i.n_events::BIGINT - coalesce(f.n, 0) - coalesce(d.n, 0), 0)::UBIGINT "
     "FROM instances i LEFT JOIN ("
+    "    SELECT agent_id, instance_id, count(*) AS n FROM flows GROUP BY ALL) f "
+    "ON i.agent_id = f.agent_id AND i.instance_id = f.instance_id LEFT JOIN ("
+    "    SELECT agent_id, instance_id, sum(n_rows)::BIGINT AS n FROM deleted_rows GROUP BY ALL) d "
+    "ON i.agent_id = d.agent_id AND i.instance_id = d.instance_id LEFT JOIN ("
     "    SELECT agent_id, instance_id, loss_cause, sum(loss_count)::UBIGINT AS lost FROM flows "
     "    WHERE type = 5 GROUP BY ALL) l "
     "ON i.agent_id = l.agent_id AND i.instance_id = l.instance_id "
@@ -73,6 +78,7 @@ static ft_err walk_chunk(struct walk *walk, duckdb_data_chunk chunk)
     const int64_t *times = column(chunk, 4);
     const uint8_t *causes = column(chunk, 5);
     const uint64_t *lost = column(chunk, 6);
+    const uint64_t *vanished = column(chunk, 7);
     for (idx_t row = 0; row < duckdb_data_chunk_get_size(chunk); row++) {
         struct ft_uuid agent_id;
         struct ft_uuid instance_id;
@@ -87,6 +93,7 @@ static ft_err walk_chunk(struct walk *walk, duckdb_data_chunk chunk)
             walk->instance.instance_id = instance_id;
             walk->instance.stored_seq = seqs[row];
             walk->instance.stored_events = events[row];
+            walk->instance.vanished_events = vanished[row];
             walk->instance.last_time_ns = is_null(chunk, 4, row) ? 0 : times[row];
         }
         if (!is_null(chunk, 5, row) && causes[row] < FT_LOSS_CAUSE_N) {

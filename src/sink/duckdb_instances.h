@@ -17,6 +17,7 @@ struct ft_stored_instance {
     struct ft_uuid instance_id;
     uint64_t stored_seq;            /* All events up to it are stored. */
     uint64_t stored_events;         /* Ever, also those that retention has deleted. */
+    uint64_t vanished_events;       /* Of those: not there, and not deleted by retention. */
     int64_t last_time_ns;           /* Of its newest event. */
     uint64_t lost[FT_LOSS_CAUSE_N]; /* What its LOSS events tell that are still stored. */
 };

@@ -60,6 +60,10 @@ ft_err ft_duckdb_sink_retain(struct ft_sink *sink, const struct ft_duckdb_retent
     if (retained.deleted_rows > 0) {
         FT_TRY(ft_marks_fold(&writer->marks, writer->connection, now_real_ns - FT_DUCKDB_FORGET_NS,
                              reterr_diag));
+        FT_TRY(ft_duckdb_exec(writer->connection,
+                              "DELETE FROM deleted_rows WHERE instance_id NOT IN"
+                              " (SELECT instance_id FROM instance_marks)",
+                              reterr_diag));
         /* A query that is running now may hold the old blocks: a later call frees them. */
         ft_err_ignore(ft_duckdb_exec(writer->connection, "CHECKPOINT", NULL),
                       "tried again at the next call");
@@ -88,12 +92,46 @@ static ft_err oldest_rows_end(struct ft_duckdb_writer *writer, uint64_t n_rows, 
     return FT_OK;
 }
 
+/* What is deleted is counted by instance in the same transaction. */
+static ft_err delete_in_transaction(struct ft_duckdb_writer *writer, int64_t until_ns,
+                                    int64_t *ret_n_rows, struct ft_diag *reterr_diag)
+{
+    int64_t n_counted;
+    FT_TRY(run_with(writer,
+                    "CREATE OR REPLACE TEMP TABLE deleted_now AS"
+                    " SELECT agent_id, instance_id, count(*)::UBIGINT AS n_rows FROM flows"
+                    " WHERE \"time\" < ? GROUP BY ALL",
+                    ft_duckdb_time_value(until_ns), &n_counted, reterr_diag));
+    FT_TRY(run_with(writer, "DELETE FROM flows WHERE \"time\" < ?", ft_duckdb_time_value(until_ns),
+                    ret_n_rows, reterr_diag));
+    return ft_duckdb_exec(writer->connection,
+                          "INSERT INTO deleted_now SELECT * FROM deleted_rows;"
+                          "DELETE FROM deleted_rows;"
+                          "INSERT INTO deleted_rows SELECT agent_id, instance_id,"
+                          " sum(n_rows)::UBIGINT FROM deleted_now GROUP BY ALL;"
+                          "DROP TABLE deleted_now",
+                          reterr_diag);
+}
+
 static ft_err delete_until(struct ft_duckdb_writer *writer, int64_t until_ns,
                            uint64_t *deleted_rows, struct ft_diag *reterr_diag)
 {
     int64_t n_rows = 0;
-    FT_TRY(run_with(writer, "DELETE FROM flows WHERE \"time\" < ?", ft_duckdb_time_value(until_ns),
-                    &n_rows, reterr_diag));
+    FT_TRY(run_with(writer, "SELECT count(*) FROM (SELECT 1 FROM flows WHERE \"time\" < ? LIMIT 1)",
+                    ft_duckdb_time_value(until_ns), &n_rows, reterr_diag));
+    if (n_rows == 0) {
+        return FT_OK;
+    }
+    FT_TRY(ft_duckdb_exec(writer->connection, "BEGIN TRANSACTION", reterr_diag));
+    ft_err err = delete_in_transaction(writer, until_ns, &n_rows, reterr_diag);
+    if (err == FT_OK) {
+        err = ft_duckdb_exec(writer->connection, "COMMIT", reterr_diag);
+    }
+    if (err != FT_OK) {
+        ft_err_ignore(ft_duckdb_exec(writer->connection, "ROLLBACK", NULL),
+                      "the first failure counts");
+        return err;
+    }
     *deleted_rows = (uint64_t)n_rows;
     return FT_OK;
 }

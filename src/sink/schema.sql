@@ -100,6 +100,10 @@ CREATE TABLE instance_marks (
     stored_time TIMESTAMP_NS  -- by the collector's clock: an agent's may be wrong by years
 );
 
+-- How many rows of `flows` retention has deleted.  With them the rows that are there come to what
+-- `instance_marks` counts, and what somebody else has deleted is noticed.
+CREATE TABLE deleted_rows (agent_id UUID, instance_id UUID, n_rows UBIGINT);
+
 CREATE VIEW instances AS
     SELECT agent_id, instance_id, max(seq) AS durable_seq,
            sum(n_events)::UBIGINT AS n_events, min(first_time) AS first_time,

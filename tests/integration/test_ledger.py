@@ -217,11 +217,13 @@ def test_a_loss_is_told_by_cause(host):
     check_store(store, row)
 
 
-@pytest.mark.parametrize("how, why", (
-    ("stop", "events that the agent believes here and are not"),
-    ("kill", "events that were here before the last start and are not")))
-def test_events_that_somebody_takes_away_are_missed(host, how, why):
-    """Whether the agent has told its account at its end or not."""
+@pytest.mark.parametrize("how, tables, why", (
+    ("stop", ("flows",), "events that somebody has deleted from the store"),
+    ("stop", ("flows", "instance_marks"), "events that the agent believes here and are not"),
+    ("kill", ("flows", "instance_marks"),
+     "events that were here before the last start and are not")))
+def test_events_that_somebody_takes_away_are_missed(host, how, tables, why):
+    """Whether the agent has told its account at its end or not; with and without the traces."""
     stack = Stack(host.ns)
     stack.start_collector(ingest={"status_interval": "1h"})
     stack.start_agent()
@@ -236,7 +238,7 @@ def test_events_that_somebody_takes_away_are_missed(host, how, why):
     assert before["account"]["stored"] >= 1000
     assert before["agent"]["acknowledged"] == (before["account"]["stored"] if how == "stop" else 0)
     assert stack.collector.stop() == 0
-    for table in ("flows", "instance_marks"):
+    for table in tables:
         store.change(f"DELETE FROM {table} WHERE instance_id = '{before['instance_id']}'")
     stack.start_collector()
     code, out = flowtrail(stack, "ledger", *server(stack), "-o", "json")

@@ -216,7 +216,7 @@ function instanceDetails(instance) {
   add(`agent says${told}`, listed(instance.agent, ["observed", "filtered", "merged", "sealed", "sent",
     "acknowledged", "retained", "lost"]));
   add("collector has", listed(instance.collector, ["received", "duplicate", "rejected", "missing",
-    "stored", "waiting", "quarantined", "damaged"]));
+    "stored", "waiting", "quarantined", "damaged", "vanished"]));
   add("lost", causes(instance.account), "bad");
   return box;
 }

@@ -142,6 +142,17 @@ TEST(what_was_here_before_the_start_must_be_here)
     check_words(&instance, 0, "");
 }
 
+TEST(what_somebody_has_deleted_is_not_called_stored)
+{
+    struct ft_instance instance = instance_of(100, 90, 10, 0, 90, 95);
+    instance.vanished_events = 8;
+    struct ft_account account = account_of(&instance);
+    CHECK_INT(account.observed, 100);
+    CHECK_INT(account.stored, 87);
+    CHECK_INT(account.retained, 5);
+    check_words(&instance, 8, "events that somebody has deleted from the store: 8");
+}
+
 TEST(what_could_not_be_stored_is_not_called_stored)
 {
     struct ft_instance instance = instance_of(100, 90, 10, 0, 90, 95);

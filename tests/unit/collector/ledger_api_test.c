@@ -121,7 +121,8 @@ static char balanced(const struct ft_json_value *object)
     "\"lost_by_cause\":{\"LOG_FULL\":2,\"REJECTED\":7}}"
 #define HAD                                                                                        \
     "\"collector\":{\"received\":130,\"duplicate\":21,\"numbered\":109,\"rejected\":7,"            \
-    "\"missing\":2,\"taken\":100,\"stored\":90,\"quarantined\":4,\"damaged\":3,\"waiting\":3,"     \
+    "\"missing\":2,\"taken\":100,\"stored\":90,\"quarantined\":4,\"damaged\":3,\"vanished\":0,"    \
+    "\"waiting\":3,"                                                                               \
     "\"lost\":1,\"lost_by_cause\":{\"LOG_FULL\":1}}"
 #define TOGETHER                                                                                   \
     "\"account\":{\"observed\":144,\"stored\":93,\"quarantined\":4,\"damaged\":3,"                 \

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "lib/test.h"
 #include "rows.h"
+#include "sink/duckdb_instances.h"
 #include "store.h"
 
 static struct ft_duckdb_retained retain(struct store *store, struct ft_duckdb_retention retention,
@@ -54,6 +55,44 @@ TEST(by_age_in_bounded_steps)
     struct ft_duckdb_retained retained = retain(&store, retention, ROWS_T0 + 101);
     CHECK_INT(retained.deleted_rows, 9);
     CHECK(!retained.more);
+    store_close(&store);
+}
+
+static ft_err sum_instance(void *ctx, const struct ft_stored_instance *instance)
+{
+    struct ft_stored_instance *sum = ctx;
+    sum->stored_events += instance->stored_events;
+    sum->vanished_events += instance->vanished_events;
+    return FT_OK;
+}
+
+static void check_vanished(struct store *store, uint64_t stored, uint64_t vanished)
+{
+    struct ft_stored_instance sum = {0};
+    STORE_OK(ft_duckdb_each_instance(store->db, sum_instance, &sum, &diag));
+    CHECK_INT(sum.stored_events, stored);
+    CHECK_INT(sum.vanished_events, vanished);
+}
+
+TEST(what_retention_deletes_has_not_vanished)
+{
+    struct store store = store_open(NULL, 1);
+    struct ft_duckdb_retention retention = {.age_ns = 40, .step_rows = 30};
+    struct ft_row other = row_bare(1);
+    other.instance_id = rows_uuid(0xb7);
+    store_add(&store, &other, 1, 1);
+    store_add_simple(&store, 1, 100, 2);
+    check_vanished(&store, 101, 0);
+    uint64_t deleted = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        deleted += retain(&store, retention, ROWS_T0 + 100).deleted_rows;
+        check_vanished(&store, 101, 0);
+    }
+    CHECK(deleted >= 59);
+    store_add_simple(&store, 101, 110, 3);
+    check_vanished(&store, 111, 0);
+    CHECK(retain(&store, retention, ROWS_T0 + 200).deleted_rows > 0);
+    check_vanished(&store, 111, 0);
     store_close(&store);
 }
 

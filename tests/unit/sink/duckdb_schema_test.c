@@ -10,6 +10,7 @@
 
 #include "lib/test.h"
 #include "rows.h"
+#include "sink/duckdb_instances.h"
 #include "sink/duckdb_internal.h"
 #include "store.h"
 
@@ -98,6 +99,48 @@ TEST(views_show_flows_losses_instances_and_agents)
     CHECK_STR(run_sql_on_file(path, "SELECT n_instances, n_events FROM agents"), "1 2\n");
     CHECK_STR(run_sql_on_file(path, "SELECT position FROM log_cursor"), "9\n");
     CHECK_STR(run_sql_on_file(path, "SELECT version FROM schema_version"), "1\n");
+}
+
+static ft_err add_vanished(void *ctx, const struct ft_stored_instance *instance)
+{
+    *(uint64_t *)ctx += instance->vanished_events;
+    return FT_OK;
+}
+
+static uint64_t count_vanished(const char *path)
+{
+    struct store store = store_open(path, 1);
+    uint64_t vanished = 0;
+    STORE_OK(ft_duckdb_each_instance(store.db, add_vanished, &vanished, &diag));
+    store_close(&store);
+    return vanished;
+}
+
+TEST(rows_that_somebody_deletes_have_vanished)
+{
+    char path[256];
+    char flow_text[FT_UUID_TEXT_SIZE];
+    make_path(path, sizeof path);
+    make_file(path, flow_text);
+    CHECK_INT(count_vanished(path), 0);
+    (void)run_sql_on_file(path, "DELETE FROM flows WHERE seq = 1");
+    CHECK_INT(count_vanished(path), 1);
+    (void)run_sql_on_file(path, "DELETE FROM flows");
+    CHECK_INT(count_vanished(path), 2);
+    CHECK_INT(count_vanished(path), 2);
+}
+
+TEST(what_was_not_there_before_deletions_were_counted_has_not_vanished)
+{
+    char path[256];
+    char flow_text[FT_UUID_TEXT_SIZE];
+    make_path(path, sizeof path);
+    make_file(path, flow_text);
+    (void)run_sql_on_file(path, "DROP TABLE deleted_rows");
+    (void)run_sql_on_file(path, "DELETE FROM flows WHERE seq = 1");
+    CHECK_INT(count_vanished(path), 0);
+    (void)run_sql_on_file(path, "DELETE FROM flows");
+    CHECK_INT(count_vanished(path), 1);
 }
 
 TEST(names_in_the_view_are_the_protocols)
