@@ -5,12 +5,14 @@ stopped and started."""
 import os
 import random
 import socket
+import threading
 import time
 
 from faults import told
 from lab import conntrack_max, wait_until
-from oracle import Generator, generate
+from oracle import Events, Generator, generate
 from programs import FIELD_INFERRED, FIELD_PREEXISTING, Stack
+from test_every_connection_once import hold_against_kernel, mixed_traffic, serve_mixed
 
 START, END, LOSS = 1, 3, 5
 CAUSE_SHUTDOWN, CAUSE_CRASH = 7, 9
@@ -99,6 +101,47 @@ def test_agent_is_killed_again_and_again(host):
     conversation.check(store)
     told("R1", f"{killed} kills of the agent, {total:,} flows; every START and END once, deltas of a "
                "long connection exact")
+
+
+def test_a_router_s_agent_is_killed_also_while_the_collector_is_away(lab):
+    """Masqueraded and forwarded connections, IPv4 and IPv6, TCP, UDP and ICMP, each against what the
+    kernel told another listener, to the byte."""
+    kills = max(KILLS // 5, 2)
+    lab.router.track()
+    stack = Stack(lab.router)
+    changes = {**spool(stack), "filter": {"loopback": False}}
+    stack.start_agent(**changes)
+    events = Events(lab.router)
+    serve_mixed(lab)
+    traffic_done = threading.Event()
+
+    def talk():
+        for _ in range(4):
+            mixed_traffic(lab)
+        traffic_done.set()
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    dice = random.Random(5)
+    for n in range(kills):
+        time.sleep(dice.uniform(0.020, 0.080))
+        stack.agent.kill()
+        stack.start_agent(wait=n % 3 == 0, **changes)
+        if n == kills // 2:
+            stack.start_collector()
+    talking.join(120)
+    assert traffic_done.is_set()
+    wait_until(stack.agent_is_capturing, 20, "the last agent to capture")
+    lab.router.flush()
+    seen = [e for e in events.stop() if e.orig.src != "127.0.0.1"]
+    store = stack.finish(timeout=120)
+    assert store.count("LOSS") == 0
+    stored = store.events()
+    hold_against_kernel(stored, seen)
+    assert not any(e.fields & FIELD_INFERRED for e in stored if e.type == END)
+    told("R1", f"{kills} kills of a router's agent, half of them without a collector, "
+               f"{sum(e.kind == 'NEW' for e in seen):,} flows with NAT, IPv4 and IPv6; as the kernel "
+               "told another listener, to the byte")
 
 
 def test_what_was_held_and_is_of_no_use_costs_a_loss_and_no_more(host):

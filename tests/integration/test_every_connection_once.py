@@ -36,11 +36,15 @@ def hold_against_kernel(stored, seen):
     assert dict(sums) == dict(totals)
 
 
-def mixed_traffic(lab):
-    client, server = lab.clients[0], lab.servers[0]
+def serve_mixed(lab):
     for address in (lab.server4(), f"[{lab.server6()}]"):
-        serve(server, bind=f"{address}:8080")
-        serve(server, "udp-echo", bind=f"{address}:53")
+        serve(lab.servers[0], bind=f"{address}:8080")
+        serve(lab.servers[0], "udp-echo", bind=f"{address}:53")
+
+
+def mixed_traffic(lab):
+    client = lab.clients[0]
+    for address in (lab.server4(), f"[{lab.server6()}]"):
         generate(client, "tcp", to=f"{address}:8080", count=300, send=3000, recv=3000)
         generate(client, "udp-client", to=f"{address}:53", count=100, send=40, recv=40)
         generate(client, "ping", to=address, count=5, ports=2, send=56)
@@ -52,6 +56,7 @@ def test_router_with_masquerade_and_forwarding(lab):
     lab.router.track()
     stack = Stack(lab.router).start(filter={"loopback": False})
     events = Events(lab.router)
+    serve_mixed(lab)
     mixed_traffic(lab)
     lab.router.flush()
     seen = [e for e in events.stop() if e.orig.src != "127.0.0.1"]
