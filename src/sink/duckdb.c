@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/hash.h"
 #include "sink/duckdb_internal.h"
 
 static ft_err configure(duckdb_config config, const struct ft_duckdb_options *options,
@@ -147,17 +148,45 @@ static ft_err open_database(struct ft_duckdb *db, const struct ft_duckdb_options
 
 static ft_err add_deleted_rows(duckdb_connection connection, struct ft_diag *reterr_diag);
 
+/* In the caller's transaction: views and later tables, and that they are those of this program. */
+static ft_err upgrade(duckdb_connection connection, const char *made_by,
+                      struct ft_diag *reterr_diag)
+{
+    char sql[160];
+    FT_TRY(ft_duckdb_exec(connection, ft_duckdb_upgrade_sql, reterr_diag));
+    (void)snprintf(sql, sizeof sql, "UPDATE schema_version SET made_by = '%s'", made_by);
+    return ft_duckdb_exec(connection, sql, reterr_diag);
+}
+
+static ft_err make_schema(duckdb_connection connection, const char *made_by, bool is_new,
+                          struct ft_diag *reterr_diag)
+{
+    FT_TRY(ft_duckdb_exec(connection, "BEGIN TRANSACTION", reterr_diag));
+    ft_err err = is_new ? ft_duckdb_exec(connection, ft_duckdb_schema_sql, reterr_diag) : FT_OK;
+    if (err == FT_OK) {
+        err = upgrade(connection, made_by, reterr_diag);
+    }
+    if (err == FT_OK) {
+        return ft_duckdb_exec(connection, "COMMIT", reterr_diag);
+    }
+    ft_err_ignore(ft_duckdb_exec(connection, "ROLLBACK", NULL), "the first failure counts");
+    return err;
+}
+
 static ft_err prepare_schema(duckdb_connection connection, struct ft_diag *reterr_diag)
 {
     int64_t made;
     int64_t version;
+    int64_t current;
+    char made_by[64];
+    char sql[160];
+    uint64_t hash = ft_hash64(ft_duckdb_upgrade_sql, strlen(ft_duckdb_upgrade_sql), 0);
+    (void)snprintf(made_by, sizeof made_by, "flowtrail %016llx", (unsigned long long)hash);
     FT_TRY(ft_duckdb_query_numbers(
         connection, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'schema_version'",
         &made, 1, reterr_diag));
     if (made == 0) {
-        FT_TRY(ft_duckdb_exec(connection, "BEGIN TRANSACTION", reterr_diag));
-        FT_TRY(ft_duckdb_exec(connection, ft_duckdb_schema_sql, reterr_diag));
-        return ft_duckdb_exec(connection, "COMMIT", reterr_diag);
+        return make_schema(connection, made_by, true, reterr_diag);
     }
     FT_TRY(ft_duckdb_query_numbers(connection, "SELECT max(version) FROM schema_version", &version,
                                    1, reterr_diag));
@@ -166,7 +195,11 @@ static ft_err prepare_schema(duckdb_connection connection, struct ft_diag *reter
                            "the flow store has schema %lld, this program knows %d",
                            (long long)version, FT_DUCKDB_SCHEMA_VERSION);
     }
-    return add_deleted_rows(connection, reterr_diag);
+    FT_TRY(add_deleted_rows(connection, reterr_diag));
+    (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM schema_version WHERE made_by = '%s'",
+                   made_by);
+    FT_TRY(ft_duckdb_query_numbers(connection, sql, &current, 1, reterr_diag));
+    return current > 0 ? FT_OK : make_schema(connection, made_by, false, reterr_diag);
 }
 
 /* Stores of the first programs do not have it: what is not there now retention has deleted. */

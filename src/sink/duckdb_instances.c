@@ -22,23 +22,26 @@ static const char query[] =
 
 struct walk {
     ft_stored_instance_fn *fn;
+    ft_stored_gap_fn *gap_fn;
     void *ctx;
     bool any;
     struct ft_stored_instance instance;
 };
 
 static ft_err walk_chunk(struct walk *walk, duckdb_data_chunk chunk);
+static ft_err walk_gaps(struct walk *walk, duckdb_data_chunk chunk);
 static ft_err give(struct walk *walk);
 
-ft_err ft_duckdb_each_instance(struct ft_duckdb *db, ft_stored_instance_fn *fn, void *ctx,
-                               struct ft_diag *reterr_diag)
+/* Gives each chunk of a query's result to 'take'. */
+static ft_err each_chunk(struct ft_duckdb *db, const char *sql,
+                         ft_err (*take)(struct walk *walk, duckdb_data_chunk chunk),
+                         struct walk *walk, struct ft_diag *reterr_diag)
 {
     duckdb_connection connection;
     FT_TRY(ft_duckdb_connect(db, &connection, reterr_diag));
     duckdb_result result;
     ft_err err = FT_OK;
-    struct walk walk = {.fn = fn, .ctx = ctx};
-    if (duckdb_query(connection, query, &result) != DuckDBSuccess) {
+    if (duckdb_query(connection, sql, &result) != DuckDBSuccess) {
         err = ft_duckdb_refused(duckdb_result_error_type(&result), "reading the instances",
                                 duckdb_result_error(&result), reterr_diag);
     }
@@ -47,15 +50,30 @@ ft_err ft_duckdb_each_instance(struct ft_duckdb *db, ft_stored_instance_fn *fn, 
         if (chunk == NULL) {
             break;
         }
-        err = walk_chunk(&walk, chunk);
+        err = take(walk, chunk);
         duckdb_destroy_data_chunk(&chunk);
-    }
-    if (err == FT_OK) {
-        err = give(&walk);
     }
     duckdb_destroy_result(&result);
     duckdb_disconnect(&connection);
     return err;
+}
+
+ft_err ft_duckdb_each_instance(struct ft_duckdb *db, ft_stored_instance_fn *fn, void *ctx,
+                               struct ft_diag *reterr_diag)
+{
+    struct walk walk = {.fn = fn, .ctx = ctx};
+    FT_TRY(each_chunk(db, query, walk_chunk, &walk, reterr_diag));
+    return give(&walk);
+}
+
+ft_err ft_duckdb_each_gap(struct ft_duckdb *db, ft_stored_gap_fn *fn, void *ctx,
+                          struct ft_diag *reterr_diag)
+{
+    struct walk walk = {.gap_fn = fn, .ctx = ctx};
+    return each_chunk(db,
+                      "SELECT agent_id, instance_id, first_seq, last_seq FROM instance_gaps"
+                      " ORDER BY ALL",
+                      walk_gaps, &walk, reterr_diag);
 }
 
 static void *column(duckdb_data_chunk chunk, idx_t number)
@@ -106,4 +124,20 @@ static ft_err walk_chunk(struct walk *walk, duckdb_data_chunk chunk)
 static ft_err give(struct walk *walk)
 {
     return walk->any ? walk->fn(walk->ctx, &walk->instance) : FT_OK;
+}
+
+static ft_err walk_gaps(struct walk *walk, duckdb_data_chunk chunk)
+{
+    const duckdb_hugeint *agents = column(chunk, 0);
+    const duckdb_hugeint *instances = column(chunk, 1);
+    const uint64_t *firsts = column(chunk, 2);
+    const uint64_t *lasts = column(chunk, 3);
+    for (idx_t row = 0; row < duckdb_data_chunk_get_size(chunk); row++) {
+        struct ft_uuid agent_id;
+        struct ft_uuid instance_id;
+        ft_duckdb_uuid_from_hugeint(agents[row], &agent_id);
+        ft_duckdb_uuid_from_hugeint(instances[row], &instance_id);
+        FT_TRY(walk->gap_fn(walk->ctx, &agent_id, &instance_id, firsts[row], lasts[row]));
+    }
+    return FT_OK;
 }

@@ -15,7 +15,7 @@
 struct ft_stored_instance {
     struct ft_uuid agent_id;
     struct ft_uuid instance_id;
-    uint64_t stored_seq;            /* All events up to it are stored. */
+    uint64_t stored_seq;            /* All events up to it are stored, but for the gaps. */
     uint64_t stored_events;         /* Ever, also those that retention has deleted. */
     uint64_t vanished_events;       /* Of those: not there, and not deleted by retention. */
     int64_t last_time_ns;           /* Of its newest event. */
@@ -27,5 +27,13 @@ typedef ft_err ft_stored_instance_fn(void *ctx, const struct ft_stored_instance 
 /* Calls 'fn' for each; anything but FT_OK ends it with that error. */
 FT_MUST_USE ft_err ft_duckdb_each_instance(struct ft_duckdb *db, ft_stored_instance_fn *fn,
                                            void *ctx, struct ft_diag *reterr_diag);
+
+typedef ft_err ft_stored_gap_fn(void *ctx, const struct ft_uuid *agent_id,
+                                const struct ft_uuid *instance_id, uint64_t first_seq,
+                                uint64_t last_seq);
+
+/* The same for each gap below what is stored that is still open (duckdb_marks.h). */
+FT_MUST_USE ft_err ft_duckdb_each_gap(struct ft_duckdb *db, ft_stored_gap_fn *fn, void *ctx,
+                                      struct ft_diag *reterr_diag);
 
 #endif

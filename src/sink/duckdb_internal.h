@@ -20,8 +20,9 @@ struct ft_duckdb {
     uint64_t wal_bytes; /* From the options. */
 };
 
-/* schema.sql, put into the program by the build. */
+/* schema.sql and upgrade.sql, put into the program by the build. */
 extern const char ft_duckdb_schema_sql[];
+extern const char ft_duckdb_upgrade_sql[];
 #define FT_DUCKDB_SCHEMA_VERSION 1
 
 /*

@@ -2,6 +2,7 @@
 #include "sink/duckdb_marks.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,15 +17,45 @@
 static ft_err find_or_add(struct ft_marks *marks, const struct ft_uuid *agent_id,
                           const struct ft_uuid *instance_id, struct ft_mark **ret_mark);
 static ft_err load_chunk(struct ft_marks *marks, duckdb_data_chunk chunk);
+static ft_err load_gaps_chunk(struct ft_marks *marks, duckdb_data_chunk chunk);
+static ft_err touch(struct ft_marks *marks, struct ft_mark *mark, const struct ft_row *row);
+static ft_err need_gaps(struct ft_mark *mark);
+static ft_err save_gaps(const struct ft_mark *mark, duckdb_connection connection,
+                        struct ft_diag *reterr_diag);
 
 void ft_marks_init(struct ft_marks *marks) { *marks = (struct ft_marks){0}; }
 
 void ft_marks_deinit(struct ft_marks *marks)
 {
+    for (uint32_t i = 0; i < marks->n_marks; i++) {
+        free(marks->marks[i].gaps);
+    }
     free(marks->marks);
     free(marks->slots);
     free(marks->touched);
     ft_marks_init(marks);
+}
+
+static ft_err load_each(struct ft_marks *marks, duckdb_connection connection, const char *sql,
+                        ft_err (*load)(struct ft_marks *marks, duckdb_data_chunk chunk),
+                        struct ft_diag *reterr_diag)
+{
+    duckdb_result result;
+    ft_err err = FT_OK;
+    if (duckdb_query(connection, sql, &result) != DuckDBSuccess) {
+        err = ft_duckdb_refused(duckdb_result_error_type(&result), "reading the marks",
+                                duckdb_result_error(&result), reterr_diag);
+    }
+    while (err == FT_OK) {
+        duckdb_data_chunk chunk = duckdb_fetch_chunk(result);
+        if (chunk == NULL) {
+            break;
+        }
+        err = load(marks, chunk);
+        duckdb_destroy_data_chunk(&chunk);
+    }
+    duckdb_destroy_result(&result);
+    return err;
 }
 
 ft_err ft_marks_load(struct ft_marks *marks, duckdb_connection connection,
@@ -34,36 +65,51 @@ ft_err ft_marks_load(struct ft_marks *marks, duckdb_connection connection,
     int64_t n_rows;
     FT_TRY(ft_duckdb_query_numbers(connection, "SELECT count(*) FROM instance_marks", &n_rows, 1,
                                    reterr_diag));
-    duckdb_result result;
-    ft_err err = FT_OK;
-    if (duckdb_query(connection, "SELECT agent_id, instance_id, durable_seq FROM instances",
-                     &result) != DuckDBSuccess) {
-        err = ft_duckdb_refused(duckdb_result_error_type(&result), "reading the marks",
-                                duckdb_result_error(&result), reterr_diag);
-    }
-    while (err == FT_OK) {
-        duckdb_data_chunk chunk = duckdb_fetch_chunk(result);
-        if (chunk == NULL) {
-            break;
-        }
-        err = load_chunk(marks, chunk);
-        duckdb_destroy_data_chunk(&chunk);
-    }
-    duckdb_destroy_result(&result);
+    FT_TRY(load_each(marks, connection, "SELECT agent_id, instance_id, durable_seq FROM instances",
+                     load_chunk, reterr_diag));
+    FT_TRY(load_each(marks, connection,
+                     "SELECT agent_id, instance_id, first_seq, last_seq FROM instance_gaps"
+                     " ORDER BY ALL",
+                     load_gaps_chunk, reterr_diag));
     marks->n_rows = (uint64_t)n_rows;
-    return err;
+    return FT_OK;
+}
+
+static bool is_in_gap(const struct ft_mark *mark, uint64_t seq)
+{
+    return mark->gaps != NULL && ft_ranges_overlap(&mark->gaps->now, seq, seq) > 0;
+}
+
+/* What the row says of the instance's gaps. */
+static void close_gaps(struct ft_mark *mark, const struct ft_event *event)
+{
+    ft_ranges_remove(&mark->gaps->now, event->seq, event->seq);
+    if ((event->fields & FT_FIELD_LOSS) != 0 && event->loss.cause == FT_LOSS_COLLECTOR_LOST &&
+        event->loss.first_seq > 0) {
+        ft_ranges_remove(&mark->gaps->now, event->loss.first_seq, event->loss.last_seq);
+    }
 }
 
 ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_row *row, bool *ret_is_new)
 {
     uint64_t seq = row->event.seq;
-    int64_t time_ns = row->event.time_ns;
     struct ft_mark *mark;
     FT_TRY(find_or_add(marks, &row->agent_id, &row->instance_id, &mark));
-    if (seq != 0 && seq <= mark->seq) {
-        *ret_is_new = false;
+    *ret_is_new = seq == 0 || seq > mark->seq || is_in_gap(mark, seq);
+    if (!*ret_is_new) {
         return FT_OK;
     }
+    FT_TRY(touch(marks, mark, row));
+    mark->seq = seq > mark->seq ? seq : mark->seq;
+    if (mark->gaps != NULL) {
+        close_gaps(mark, &row->event);
+    }
+    return FT_OK;
+}
+
+static ft_err touch(struct ft_marks *marks, struct ft_mark *mark, const struct ft_row *row)
+{
+    int64_t time_ns = row->event.time_ns;
     if (mark->n_events == 0) {
         if (marks->n_touched == marks->touched_capacity) {
             uint32_t capacity = marks->touched_capacity != 0 ? 2 * marks->touched_capacity : 64;
@@ -79,12 +125,59 @@ ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_row *row, bool *ret
         mark->last_ns = time_ns;
         mark->stored_ns = row->stored_ns;
     }
-    mark->seq = seq != 0 ? seq : mark->seq;
     mark->n_events++;
     mark->first_ns = time_ns < mark->first_ns ? time_ns : mark->first_ns;
     mark->last_ns = time_ns > mark->last_ns ? time_ns : mark->last_ns;
     mark->stored_ns = row->stored_ns > mark->stored_ns ? row->stored_ns : mark->stored_ns;
-    *ret_is_new = true;
+    return FT_OK;
+}
+
+ft_err ft_marks_set_gaps(struct ft_marks *marks, duckdb_connection connection,
+                         const struct ft_uuid *agent_id, const struct ft_uuid *instance_id,
+                         const struct ft_ranges *gaps, struct ft_diag *reterr_diag)
+{
+    struct ft_mark *mark;
+    FT_TRY(find_or_add(marks, agent_id, instance_id, &mark));
+    FT_TRY(need_gaps(mark));
+    mark->gaps->now = *gaps;
+    return save_gaps(mark, connection, reterr_diag);
+}
+
+static ft_err need_gaps(struct ft_mark *mark)
+{
+    if (mark->gaps == NULL) {
+        mark->gaps = calloc(1, sizeof *mark->gaps);
+    }
+    return mark->gaps != NULL ? FT_OK : ft_err_from_errno(ENOMEM);
+}
+
+static bool gaps_changed(const struct ft_mark *mark)
+{
+    return mark->gaps != NULL && (mark->gaps->now.n != mark->gaps->committed.n ||
+                                  memcmp(mark->gaps->now.at, mark->gaps->committed.at,
+                                         mark->gaps->now.n * sizeof mark->gaps->now.at[0]) != 0);
+}
+
+/* In place of what the table has of this instance: it is a few rows, and rarely. */
+static ft_err save_gaps(const struct ft_mark *mark, duckdb_connection connection,
+                        struct ft_diag *reterr_diag)
+{
+    char agent[FT_UUID_TEXT_SIZE];
+    char instance[FT_UUID_TEXT_SIZE];
+    char sql[256];
+    ft_uuid_format(&mark->agent_id, agent);
+    ft_uuid_format(&mark->instance_id, instance);
+    (void)snprintf(sql, sizeof sql,
+                   "DELETE FROM instance_gaps WHERE agent_id = '%s' AND instance_id = '%s'", agent,
+                   instance);
+    FT_TRY(ft_duckdb_exec(connection, sql, reterr_diag));
+    for (unsigned i = 0; i < mark->gaps->now.n; i++) {
+        const struct ft_range *gap = &mark->gaps->now.at[i];
+        (void)snprintf(sql, sizeof sql, "INSERT INTO instance_gaps VALUES ('%s', '%s', %llu, %llu)",
+                       agent, instance, (unsigned long long)gap->first,
+                       (unsigned long long)gap->last);
+        FT_TRY(ft_duckdb_exec(connection, sql, reterr_diag));
+    }
     return FT_OK;
 }
 
@@ -123,6 +216,10 @@ ft_err ft_marks_save(struct ft_marks *marks, duckdb_connection connection,
                                 duckdb_appender_error(appender), reterr_diag);
     }
     duckdb_appender_destroy(&appender);
+    for (uint32_t i = 0; i < marks->n_touched && err == FT_OK; i++) {
+        const struct ft_mark *mark = &marks->marks[marks->touched[i]];
+        err = gaps_changed(mark) ? save_gaps(mark, connection, reterr_diag) : FT_OK;
+    }
     return err;
 }
 
@@ -130,6 +227,9 @@ void ft_marks_on_commit(struct ft_marks *marks)
 {
     for (uint32_t i = 0; i < marks->n_touched; i++) {
         struct ft_mark *mark = &marks->marks[marks->touched[i]];
+        if (mark->gaps != NULL) {
+            mark->gaps->committed = mark->gaps->now;
+        }
         mark->committed_seq = mark->seq;
         mark->n_events = 0;
     }
@@ -143,6 +243,9 @@ void ft_marks_on_rollback(struct ft_marks *marks)
         struct ft_mark *mark = &marks->marks[marks->touched[i]];
         mark->seq = mark->committed_seq;
         mark->n_events = 0;
+        if (mark->gaps != NULL) {
+            mark->gaps->now = mark->gaps->committed;
+        }
     }
     marks->n_touched = 0;
 }
@@ -172,6 +275,11 @@ ft_err ft_marks_fold(struct ft_marks *marks, duckdb_connection connection, int64
     }
     if (err == FT_OK) {
         err = ft_duckdb_exec(connection,
+                             /* Those of an instance that is forgotten now. */
+                             "DELETE FROM instance_gaps g WHERE EXISTS (FROM instance_marks m WHERE"
+                             " m.agent_id = g.agent_id AND m.instance_id = g.instance_id)"
+                             " AND NOT EXISTS (FROM folded_marks m WHERE"
+                             " m.agent_id = g.agent_id AND m.instance_id = g.instance_id);"
                              "DELETE FROM instance_marks;"
                              "INSERT INTO instance_marks SELECT * FROM folded_marks;"
                              "DROP TABLE folded_marks;"
@@ -267,6 +375,27 @@ static ft_err load_chunk(struct ft_marks *marks, duckdb_data_chunk chunk)
         ft_duckdb_uuid_from_hugeint(instances[i], &instance);
         FT_TRY(find_or_add(marks, &agent, &instance, &mark));
         mark->seq = mark->committed_seq = seqs[i];
+    }
+    return FT_OK;
+}
+
+static ft_err load_gaps_chunk(struct ft_marks *marks, duckdb_data_chunk chunk)
+{
+    const duckdb_hugeint *agents = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 0));
+    const duckdb_hugeint *instances =
+        duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 1));
+    const uint64_t *firsts = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 2));
+    const uint64_t *lasts = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 3));
+    for (idx_t i = 0; i < duckdb_data_chunk_get_size(chunk); i++) {
+        struct ft_uuid agent;
+        struct ft_uuid instance;
+        struct ft_mark *mark;
+        ft_duckdb_uuid_from_hugeint(agents[i], &agent);
+        ft_duckdb_uuid_from_hugeint(instances[i], &instance);
+        FT_TRY(find_or_add(marks, &agent, &instance, &mark));
+        FT_TRY(need_gaps(mark));
+        (void)ft_ranges_add(&mark->gaps->now, firsts[i], lasts[i]); /* No more than were kept. */
+        mark->gaps->committed = mark->gaps->now;
     }
     return FT_OK;
 }

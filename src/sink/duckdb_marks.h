@@ -4,8 +4,12 @@
  * tells a repeated event from a new one by comparing two numbers.
  *
  * A mark moves when rows are appended and counts when they are committed; a rollback takes it back.
- * Memory is 110 bytes an instance; instances that were silent for FT_DUCKDB_FORGET_NS are forgotten
- * at a fold, and more than FT_DUCKDB_INSTANCES_MAX are refused with FT_E_FULL.
+ * Below a mark a number is taken only if it is in one of the instance's gaps (table
+ * `instance_gaps`): what the store had lost, and asks its agent for again.  A gap closes where it
+ * is filled, and where the agent's LOSS event says that there is nothing to fill it with.
+ *
+ * Memory is 120 bytes an instance, without gaps; instances that were silent for FT_DUCKDB_FORGET_NS
+ * are forgotten at a fold, and more than FT_DUCKDB_INSTANCES_MAX are refused with FT_E_FULL.
  *
  * Thread: owner only (the sink's).
  */
@@ -19,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/ranges.h"
 #include "flow/query.h"
 
 #define FT_DUCKDB_INSTANCES_MAX (UINT32_C(1) << 20)
@@ -26,6 +31,11 @@
 /* An instance that comes back later is taken for a new one: its events are stored, but what it has
  * sent before is not known any more.  90 days. */
 #define FT_DUCKDB_FORGET_NS (90 * 86400 * FT_NS_PER_S)
+
+struct ft_mark_gaps {
+    struct ft_ranges committed;
+    struct ft_ranges now;
+};
 
 struct ft_mark {
     struct ft_uuid agent_id;
@@ -35,7 +45,8 @@ struct ft_mark {
     uint64_t n_events; /* Appended, not committed. */
     int64_t first_ns;  /* Of those. */
     int64_t last_ns;
-    int64_t stored_ns; /* The latest of their stored_ns. */
+    int64_t stored_ns;         /* The latest of their stored_ns. */
+    struct ft_mark_gaps *gaps; /* NULL: it never had any. */
 };
 
 struct ft_marks {
@@ -63,6 +74,13 @@ FT_MUST_USE ft_err ft_marks_load(struct ft_marks *marks, duckdb_connection conne
  */
 FT_MUST_USE ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_row *row,
                                  bool *ret_is_new);
+
+/* Another instance's gaps are these, in the connection's transaction; they count when it is
+ * committed. */
+FT_MUST_USE ft_err ft_marks_set_gaps(struct ft_marks *marks, duckdb_connection connection,
+                                     const struct ft_uuid *agent_id,
+                                     const struct ft_uuid *instance_id,
+                                     const struct ft_ranges *gaps, struct ft_diag *reterr_diag);
 
 /* Writes the marks that have moved into the table, in the connection's transaction. */
 FT_MUST_USE ft_err ft_marks_save(struct ft_marks *marks, duckdb_connection connection,

@@ -54,6 +54,30 @@ ft_err ft_duckdb_sink_create(struct ft_duckdb *db, struct ft_sink **ret_sink,
     return FT_OK;
 }
 
+static ft_err commit_gaps(struct ft_duckdb_writer *writer, const struct ft_uuid *agent_id,
+                          const struct ft_uuid *instance_id, const struct ft_ranges *gaps,
+                          struct ft_diag *reterr_diag)
+{
+    FT_TRY(ft_duckdb_exec(writer->connection, "BEGIN TRANSACTION", reterr_diag));
+    FT_TRY(ft_marks_set_gaps(&writer->marks, writer->connection, agent_id, instance_id, gaps,
+                             reterr_diag));
+    return ft_duckdb_exec(writer->connection, "COMMIT", reterr_diag);
+}
+
+ft_err ft_duckdb_sink_set_gaps(struct ft_sink *sink, const struct ft_uuid *agent_id,
+                               const struct ft_uuid *instance_id, const struct ft_ranges *gaps,
+                               struct ft_diag *reterr_diag)
+{
+    struct ft_duckdb_writer *writer = writer_of(sink);
+    assert(writer->appender == NULL);
+    ft_err err = commit_gaps(writer, agent_id, instance_id, gaps, reterr_diag);
+    if (err != FT_OK) {
+        rollback(writer);
+        return err;
+    }
+    return ft_marks_load(&writer->marks, writer->connection, reterr_diag);
+}
+
 void ft_duckdb_writer_bound_wal(struct ft_duckdb_writer *writer)
 {
     if (writer->db->wal_path == NULL) {

@@ -12,6 +12,8 @@
 
 #include <stdbool.h>
 
+#include "base/ranges.h"
+#include "flow/ids.h"
 #include "sink/duckdb.h"
 #include "sink/sink.h"
 
@@ -21,6 +23,16 @@
  */
 FT_MUST_USE ft_err ft_duckdb_sink_create(struct ft_duckdb *db, struct ft_sink **ret_sink,
                                          struct ft_diag *reterr_diag);
+
+/*
+ * At the start: what the store lacks of an instance below what it will have, and takes when it
+ * comes; in place of what it knew of that, durably.  Rows that are in no gap are taken in the order
+ * of their seq only, as sink.h says.
+ */
+FT_MUST_USE ft_err ft_duckdb_sink_set_gaps(struct ft_sink *sink, const struct ft_uuid *agent_id,
+                                           const struct ft_uuid *instance_id,
+                                           const struct ft_ranges *gaps,
+                                           struct ft_diag *reterr_diag);
 
 /* How much of the past is kept; 0 is without bound. */
 struct ft_duckdb_retention {

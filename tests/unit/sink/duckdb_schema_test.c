@@ -143,6 +143,46 @@ TEST(what_was_not_there_before_deletions_were_counted_has_not_vanished)
     CHECK_INT(count_vanished(path), 1);
 }
 
+/* A file as an earlier program has left it, with a loss whose cause that one could not name. */
+static void make_first_file(const char *path)
+{
+    static char sql[65536];
+    FILE *file = fopen(FIRST_SCHEMA, "re");
+    CHECK(file != NULL);
+    size_t size = fread(sql, 1, sizeof sql - 1, file);
+    CHECK(size > 0 && size < sizeof sql - 1);
+    sql[size] = '\0';
+    (void)fclose(file);
+    CHECK_STR(run_sql_on_file(path, sql), "1\n"); /* The row that its last statement adds. */
+    CHECK_STR(run_sql_on_file(
+                  path, "INSERT INTO flows (agent_id, instance_id, seq, type, loss_cause, fields)"
+                        " VALUES ('a1a1a1a1-a1a1-a1a1-a1a1-a1a1a1a1a1a1',"
+                        " 'b1b1b1b1-b1b1-b1b1-b1b1-b1b1b1b1b1b1', 1, 5, 8, 0)"),
+              "1\n");
+    CHECK_STR(run_sql_on_file(path, "SELECT cause FROM losses"), "8\n");
+}
+
+TEST(a_file_of_an_earlier_program_is_upgraded_once)
+{
+    char path[256];
+    make_path(path, sizeof path);
+    make_first_file(path);
+    for (unsigned run = 0; run < 2; run++) {
+        struct store store = store_open(path, 1);
+        store_add_simple(&store, 2 + run, 2 + run, 1);
+        store_close(&store);
+        CHECK_STR(run_sql_on_file(path, "SELECT cause FROM losses"), "COLLECTOR_LOST\n");
+        CHECK_STR(run_sql_on_file(path, "SELECT count(*) FROM schema_version"), "1\n");
+        CHECK_STR(run_sql_on_file(path, "SELECT count(*) FROM instance_gaps"), "0\n");
+    }
+    CHECK_STR(run_sql_on_file(path, "SELECT count(*) FROM flows"), "3\n");
+    /* The second time there was nothing to do: what somebody changed is left alone. */
+    CHECK_STR(run_sql_on_file(path, "DROP VIEW losses"), "");
+    struct store store = store_open(path, 1);
+    store_close(&store);
+    CHECK(strstr(run_sql_on_file(path, "FROM losses"), "refused") != NULL);
+}
+
 TEST(names_in_the_view_are_the_protocols)
 {
     static const struct {
