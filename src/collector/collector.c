@@ -33,19 +33,15 @@
 /* The ledger is written at each turn of the main loop, and synced so often. */
 #define LEDGER_SYNC_NS (30 * FT_NS_PER_S)
 
-/* What a log holds whose sink keeps up: two segments. */
-#define PASS_OVER_BYTES_MAX ((uint64_t)128 << 20)
-
 static ft_err open_all(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_quarantine(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_ledger(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag);
-static ft_err recover(struct ft_collector *collector, bool pass_over);
+static ft_err recover(struct ft_collector *collector);
 static void write_ledger(struct ft_collector *collector, bool sync);
 static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag);
-static ft_err check_epoch(struct ft_collector *collector, bool *ret_pass_over);
-static ft_err pass_over_log(struct ft_collector *collector, struct ft_diag *diag);
+static ft_err check_epoch(struct ft_collector *collector);
 static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag);
 static ft_err keep_epoch(void *ctx, const struct ft_uuid *store_epoch);
 static ft_err start_threads(struct ft_collector *collector);
@@ -159,6 +155,7 @@ static ft_err open_disk(struct ft_collector *collector, struct ft_diag *diag)
     ft_log(FT_LOG_INFO, "collector", "receipts are signed with %s", key);
     struct ft_log_options log = {.bytes_max = collector->options.log.bytes_max,
                                  .segment_bytes = collector->options.log.segment_bytes,
+                                 .keep_bytes = collector->options.log.keep_bytes,
                                  .full = FT_LOG_REFUSE};
     err = ft_log_disk_open(collector->log_disk, &log, on_damage, collector, &collector->log);
     if (err != FT_OK) {
@@ -212,20 +209,33 @@ static ft_err open_store(struct ft_collector *collector, struct ft_diag *diag)
                                               .clock = collector->clock};
     FT_TRY(ft_duckdb_reader_create(collector->duckdb, &reader, &collector->reader, diag));
     FT_TRY(open_sinker(collector, diag));
-    bool pass_over = false;
-    FT_TRY(check_epoch(collector, &pass_over));
-    FT_TRY(recover(collector, pass_over));
-    /* Last: after a crash before it, all of this is found again as it was. */
-    return pass_over ? pass_over_log(collector, diag) : FT_OK;
+    FT_TRY(check_epoch(collector));
+    return recover(collector);
 }
 
-/* What the registry knows: from the log, then all together. */
-static ft_err recover(struct ft_collector *collector, bool pass_over)
+static ft_err set_gaps(void *ctx, const struct ft_instance_key *key, const struct ft_ranges *gaps)
+{
+    struct ft_collector *collector = ctx;
+    struct ft_diag diag = {0};
+    ft_err err =
+        ft_duckdb_sink_set_gaps(collector->sink, &key->agent_id, &key->instance_id, gaps, &diag);
+    if (err != FT_OK) {
+        ft_log(FT_LOG_ERROR, "collector", "the store cannot note what it lacks: %s", diag.text);
+    }
+    return err;
+}
+
+/*
+ * What the registry knows: from the log, then all together.  The position is what the store itself
+ * was found to have: a ledger that was written before the store was lost names later ones.
+ */
+static ft_err recover(struct ft_collector *collector)
 {
     uint64_t position = ft_sinker_stats(collector->sinker)->committed_position;
     uint64_t n_behind;
-    struct ft_log *rest = pass_over ? NULL : collector->log;
-    FT_TRY(ft_recovery_run(rest, position, collector->instances, collector->quarantine, &n_behind));
+    FT_TRY(
+        ft_recovery_from_log(collector->log, position, collector->instances, set_gaps, collector));
+    FT_TRY(ft_recovery_reconcile(collector->instances, collector->quarantine, position, &n_behind));
     if (n_behind > 0) {
         ft_log(FT_LOG_ERROR, "collector",
                "the ledger knows events of %llu instances that are neither in the log nor in the "
@@ -275,19 +285,21 @@ static ft_err open_sinker(struct ft_collector *collector, struct ft_diag *diag)
  * What was durable and is not there any more ends the epoch of the store.  Whoever sets back the
  * whole directory sets back the epoch too: that only agents can know (collector/receipts.c).
  */
-static ft_err check_epoch(struct ft_collector *collector, bool *ret_pass_over)
+static ft_err check_epoch(struct ft_collector *collector)
 {
     const char *what = NULL;
-    struct ft_log_stats stats;
-    ft_log_stats(collector->log, &stats);
-    switch (
-        ft_recovery_compare(collector->log, ft_sinker_stats(collector->sinker)->found_position)) {
+    const struct ft_sinker_stats *sinker = ft_sinker_stats(collector->sinker);
+    if (sinker->again_blocks > 0) {
+        ft_log(FT_LOG_WARN, "collector",
+               "the store was lost or set back: %llu blocks that are in the log are stored again",
+               (unsigned long long)sinker->again_blocks);
+    }
+    switch (ft_recovery_compare(collector->log, sinker->found_position)) {
     case FT_RECOVERY_LOG_BEHIND:
         what = "the log was set back behind the store"; /* The sinker has gone back with it. */
         break;
     case FT_RECOVERY_STORE_BEHIND:
         what = "the store was lost or set back behind the log";
-        *ret_pass_over = stats.bytes <= PASS_OVER_BYTES_MAX;
         break;
     case FT_RECOVERY_FITS:
         what = collector->damaged_blocks > 0 ? "blocks of the log were lost" : NULL;
@@ -299,29 +311,6 @@ static ft_err check_epoch(struct ft_collector *collector, bool *ret_pass_over)
     ft_uuid_make_random(ft_random_system(), &collector->identity.store_epoch);
     ft_log(FT_LOG_ERROR, "collector", "%s: agents send again what they still have", what);
     return keep_epoch(collector, &collector->identity.store_epoch);
-}
-
-/*
- * What the log still has comes behind what is lost.  The store takes an instance's events in their
- * order only, so it is this rest or what agents still have of all.  A short log's rest is the
- * newest that they sent: they have it too.  A long one is a store's backlog, and is kept; then
- * agents are told which of their events are lost (recovery.h).
- */
-static ft_err pass_over_log(struct ft_collector *collector, struct ft_diag *diag)
-{
-    struct ft_log_stats stats;
-    ft_log_stats(collector->log, &stats);
-    uint64_t first;
-    uint64_t last;
-    ft_log_bounds(collector->log, &first, &last);
-    ft_log(FT_LOG_WARN, "collector", "%llu blocks in the log are passed over",
-           (unsigned long long)stats.blocks);
-    FT_TRY(ft_sink_commit(collector->sink, last, diag));
-    ft_sinker_destroy(collector->sinker);
-    ft_sink_close(collector->sink);
-    collector->sinker = NULL;
-    collector->sink = NULL;
-    return open_sinker(collector, diag);
 }
 
 static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag)

@@ -83,13 +83,16 @@ struct placement {
     uint64_t missing_events;
     uint64_t received_events;
     uint64_t appended_events;
-    bool heard_lost; /* Whoever sends this has heard the Welcome and what it says is lost. */
+    struct ft_range filled; /* What it holds of gaps is in the log now. */
+    uint64_t filled_events;
 };
 
 static void read_position(void *ctx, struct ft_instance *instance)
 {
     struct placement *placement = ctx;
     placement->appended_seq = instance->appended_seq;
+    placement->filled_events =
+        ft_ranges_overlap(&instance->gaps, placement->filled.first, placement->filled.last);
 }
 
 static void write_position(void *ctx, struct ft_instance *instance)
@@ -104,10 +107,13 @@ static void write_position(void *ctx, struct ft_instance *instance)
     if (placement->last_seq != 0) {
         instance->appended_seq = placement->last_seq;
     }
-    if (placement->heard_lost) {
-        instance->n_lost = 0;
+    if (placement->filled_events > 0) {
+        ft_ranges_remove(&instance->gaps, placement->filled.first, placement->filled.last);
+        instance->missing_events -= placement->filled_events < instance->missing_events
+                                        ? placement->filled_events
+                                        : instance->missing_events;
     }
-    if (placement->appended_events > 0) {
+    if (placement->last_seq != 0 && placement->appended_events > 0) {
         instance->kept_seq = placement->last_seq;
     }
     if (placement->rejected_seq > instance->rejected_seq) {
@@ -115,40 +121,55 @@ static void write_position(void *ctx, struct ft_instance *instance)
     }
 }
 
+/* A batch with numbers behind what is there. */
+static ft_err place_new(struct ft_ingest *ingest, const struct ft_commit_item *item,
+                        struct placement *placement)
+{
+    uint64_t last_seq = item->first_seq + item->n_events - 1;
+    uint64_t first_new =
+        item->first_seq > placement->appended_seq ? item->first_seq : placement->appended_seq + 1;
+    if (item->reject_reason != NULL) {
+        placement->rejected_events = last_seq - first_new + 1;
+        placement->filled_events = 0;
+        ingest->ledger_due = true;
+        quarantine(ingest, item);
+    } else {
+        FT_TRY(append(ingest, item));
+        placement->appended_events = placement->filled_events + last_seq - first_new + 1;
+    }
+    if (item->first_seq > placement->appended_seq + 1) {
+        placement->missing_events = item->first_seq - placement->appended_seq - 1;
+    }
+    placement->last_seq = last_seq;
+    return FT_OK;
+}
+
 /* Gives the batch its place in the instance's sequence, and in the log. */
 static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
 {
     struct ft_instances *instances = ingest->options.instances;
     const struct ft_instance_key *key = &item->session->key;
+    uint64_t last_seq = item->first_seq + item->n_events - 1;
     struct placement placement = {.now_ns = ft_clock_real_ns(ingest->options.clock),
                                   .received_events = item->n_events,
-                                  .heard_lost = item->session->told_lost};
+                                  .filled = {item->first_seq, last_seq}};
     FT_TRY(ft_instances_with(instances, key, read_position, &placement));
-    uint64_t last_seq = item->first_seq + item->n_events - 1;
-    uint64_t first_new =
-        item->first_seq > placement.appended_seq ? item->first_seq : placement.appended_seq + 1;
     if (item->reject_reason != NULL) {
         /* Also what was rejected before: who sends it again has not heard of it. */
         placement.rejected_seq = last_seq;
         FT_TRY(note_rejection(ingest, item));
     }
-    if (last_seq <= placement.appended_seq) {
-        placement.duplicate_events = item->n_events;
+    if (last_seq > placement.appended_seq) {
+        FT_TRY(place_new(ingest, item, &placement));
+    } else if (placement.filled_events > 0 && item->reject_reason == NULL) {
+        FT_TRY(append(ingest, item));
+        placement.appended_events = placement.filled_events;
     } else {
-        if (item->reject_reason != NULL) {
-            placement.rejected_events = last_seq - first_new + 1;
-            ingest->ledger_due = true;
-            quarantine(ingest, item);
-        } else {
-            FT_TRY(append(ingest, item));
-            placement.appended_events = last_seq - first_new + 1;
-            ingest->stats.appended_events += placement.appended_events;
-        }
-        if (item->first_seq > placement.appended_seq + 1) {
-            placement.missing_events = item->first_seq - placement.appended_seq - 1;
-        }
-        placement.last_seq = last_seq;
+        placement.filled_events = 0;
+        placement.duplicate_events = item->n_events;
     }
+    ingest->stats.appended_events += placement.appended_events;
+    ingest->stats.refilled_events += placement.filled_events;
     ingest->stats.duplicate_events += placement.duplicate_events;
     ingest->stats.rejected_events += placement.rejected_events;
     ingest->stats.missing_events += placement.missing_events;

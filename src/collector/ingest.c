@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/ingest.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,8 @@ void ft_ingest_session_unref(struct ft_ingest_session *session)
     }
 }
 
+static_assert(FT_RANGES_MAX <= FT_WIRE_LOST_MAX, "a Welcome cannot ask for all gaps");
+
 struct hello_context {
     struct ft_ingest_session *session;
     const struct ft_msg_hello *hello;
@@ -207,8 +210,10 @@ static void take_hello(void *ctx, struct ft_instance *instance)
     instance->last_heard_ns = now_ns;
     instance->clock_skew_ns = hello->time_ns != 0 ? hello->time_ns - now_ns : 0;
     context->durable_seq = instance->durable_seq;
-    context->welcome.n_lost = instance->n_lost;
-    memcpy(context->welcome.lost, instance->lost, sizeof instance->lost);
+    for (unsigned i = 0; i < instance->gaps.n; i++) {
+        context->welcome.lost[context->welcome.n_lost++] =
+            (struct ft_msg_hole){instance->gaps.at[i].first, instance->gaps.at[i].last};
+    }
     /* What was rejected is not kept: after a restart nobody would know of it. */
     context->resume_seq =
         instance->kept_seq < instance->durable_seq ? instance->kept_seq : instance->durable_seq;
@@ -261,7 +266,10 @@ static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hell
     }
     ft_ingest_epoch(ingest, &session->store_epoch);
     session->heard_seq = context.resume_seq;
-    session->told_lost = context.welcome.n_lost > 0;
+    if (context.welcome.n_lost > 0 && context.welcome.lost[0].first_seq <= context.resume_seq) {
+        /* What fills gaps is acknowledged as it comes. */
+        session->heard_seq = context.welcome.lost[0].first_seq - 1;
+    }
     context.welcome.durable_seq = context.resume_seq;
     return send_welcome(session, &context.welcome);
 }

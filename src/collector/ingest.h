@@ -87,6 +87,7 @@ struct ft_ingest_stats {
     _Atomic uint64_t duplicate_events;
     _Atomic uint64_t rejected_events;
     _Atomic uint64_t missing_events;
+    _Atomic uint64_t refilled_events; /* Came again where this collector had lost them. */
     _Atomic uint64_t malformed_messages;
     _Atomic uint64_t superseded_sessions;
     _Atomic uint64_t denied_sessions;

@@ -22,7 +22,6 @@ struct ft_ingest_session {
     struct ft_instance_key key;
     struct ft_uuid store_epoch; /* All that is said on this stream is said of it. */
     uint8_t challenge[FT_RECEIPT_ID_SIZE];
-    bool told_lost; /* Its Welcome said that some of its events are lost. */
     struct ft_commit_line *line;
     bool refused;       /* Nothing more is read from it. */
     int64_t changed_ns; /* When its window was. */

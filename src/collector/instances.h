@@ -18,6 +18,7 @@
 
 #include "auth/token_set.h"
 #include "base/cleanup.h"
+#include "base/ranges.h"
 #include "flow/ids.h"
 #include "wire/message.h"
 
@@ -81,9 +82,11 @@ struct ft_instance {
     uint64_t rejected_events;
     uint64_t missing_events;   /* Holes in the sequence numbers. */
     uint64_t settled_position; /* Of its last block that was stored or passed over. */
-    /* Holes that the store has lost, found at the start and not told to the agent yet. */
-    unsigned n_lost;
-    struct ft_msg_hole lost[FT_WIRE_LOST_MAX];
+    /* What store or log have lost of it below these numbers: its agent is asked for that, and only
+     * that is taken below appended_seq.  As of what was appended, and of what was stored. */
+    struct ft_ranges gaps;
+    struct ft_ranges store_gaps;
+    bool gaps_are_new; /* Only at the start: the store does not know them yet. */
     uint64_t lost_events[FT_LOSS_CAUSE_N]; /* What its LOSS events say, as stored. */
     struct ft_told told;
     uint64_t complained_events; /* The difference that was logged last. */

@@ -94,6 +94,10 @@ static const struct ft_option options[] = {
                 .flags = FT_OPTION_RESTART),
     FT_OPT_SIZE(O, log.segment_bytes, "log.segment_bytes", "64MiB", MIB(1), GIB(1),
                 "Size of one file of the log.", .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
+    FT_OPT_SIZE(O, log.keep_bytes, "log.keep_bytes", "64MiB", 0, GIB(16384),
+                "What the database has taken stays in the log as long as there is place for it, up "
+                "to so much: a database that is lost or set back is filled from it.",
+                .flags = FT_OPTION_RESTART | FT_OPTION_ADVANCED),
 
     FT_OPT_U64(O, quarantine.files_max, "quarantine.files_max", "1000", 1, 100000,
                "Blocks that the database cannot take, and as many that were rejected when they "

@@ -39,6 +39,7 @@ struct ft_collector_options {
     struct {
         uint64_t bytes_max;
         uint64_t segment_bytes;
+        uint64_t keep_bytes;
     } log;
     struct {
         uint64_t files_max;

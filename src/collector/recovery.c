@@ -34,10 +34,26 @@ ft_err ft_recovery_add_stored(void *instances, const struct ft_stored_instance *
     return ft_instances_with(instances, &key, set_stored, &copy);
 }
 
+static void add_stored_gap(void *ctx, struct ft_instance *instance)
+{
+    const struct ft_range *gap = ctx;
+    (void)ft_ranges_add(&instance->gaps, gap->first, gap->last); /* No more than were kept. */
+    instance->store_gaps = instance->gaps;
+}
+
+ft_err ft_recovery_add_gap(void *instances, const struct ft_uuid *agent_id,
+                           const struct ft_uuid *instance_id, uint64_t first_seq, uint64_t last_seq)
+{
+    struct ft_instance_key key = {*agent_id, *instance_id};
+    struct ft_range gap = {first_seq, last_seq};
+    return ft_instances_with(instances, &key, add_stored_gap, &gap);
+}
+
 ft_err ft_recovery_from_store(struct ft_duckdb *duckdb, struct ft_instances *instances,
                               struct ft_diag *reterr_diag)
 {
-    return ft_duckdb_each_instance(duckdb, ft_recovery_add_stored, instances, reterr_diag);
+    FT_TRY(ft_duckdb_each_instance(duckdb, ft_recovery_add_stored, instances, reterr_diag));
+    return ft_duckdb_each_gap(duckdb, ft_recovery_add_gap, instances, reterr_diag);
 }
 
 struct found_block {
@@ -50,17 +66,26 @@ static void add_block(void *ctx, struct ft_instance *instance)
 {
     const struct found_block *found = ctx;
     const struct ft_block_info *info = &found->info;
+    if (info->n_events == 0) {
+        return;
+    }
     uint64_t last_seq = info->first_seq + info->n_events - 1;
-    if (info->n_events == 0 || last_seq <= instance->appended_seq) {
+    uint64_t n_filled = ft_ranges_overlap(&instance->gaps, info->first_seq, last_seq);
+    ft_ranges_remove(&instance->gaps, info->first_seq, last_seq);
+    instance->appended_events += n_filled;
+    instance->missing_events -= least(n_filled, instance->missing_events);
+    if (last_seq <= instance->appended_seq) {
         return;
     }
     uint64_t first_new =
         info->first_seq > instance->appended_seq ? info->first_seq : instance->appended_seq + 1;
     if (info->first_seq > instance->appended_seq + 1) {
-        instance->missing_events += info->first_seq - instance->appended_seq - 1;
-        if (found->behind_gap && instance->n_lost < FT_WIRE_LOST_MAX) {
-            instance->lost[instance->n_lost++] =
-                (struct ft_msg_hole){instance->appended_seq + 1, info->first_seq - 1};
+        struct ft_range gap = {instance->appended_seq + 1, info->first_seq - 1};
+        instance->missing_events += gap.last - gap.first + 1;
+        if (found->behind_gap && ft_ranges_add(&instance->store_gaps, gap.first, gap.last)) {
+            /* Without a place for it here it is not asked for before the next start. */
+            (void)ft_ranges_add(&instance->gaps, gap.first, gap.last);
+            instance->gaps_are_new = true;
         }
     }
     instance->appended_events += last_seq - first_new + 1;
@@ -69,6 +94,21 @@ static void add_block(void *ctx, struct ft_instance *instance)
     instance->kept_seq = last_seq;
     instance->rejected_seq = last_seq;
     instance->last_heard_ns = info->time_ns;
+}
+
+struct gaps_context {
+    ft_recovery_gaps_fn *set_gaps;
+    void *ctx;
+    ft_err err;
+};
+
+static void give_gaps(void *ctx, struct ft_instance *instance)
+{
+    struct gaps_context *context = ctx;
+    if (instance->gaps_are_new && context->err == FT_OK) {
+        context->err = context->set_gaps(context->ctx, &instance->key, &instance->store_gaps);
+        instance->gaps_are_new = false;
+    }
 }
 
 enum ft_recovery_fit ft_recovery_compare(struct ft_log *log, uint64_t position)
@@ -82,7 +122,8 @@ enum ft_recovery_fit ft_recovery_compare(struct ft_log *log, uint64_t position)
     return position + 1 < first ? FT_RECOVERY_STORE_BEHIND : FT_RECOVERY_FITS;
 }
 
-ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position, struct ft_instances *instances)
+ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position, struct ft_instances *instances,
+                            ft_recovery_gaps_fn *set_gaps, void *ctx)
 {
     /* What a crash left behind was written, not always synced: it is before anything is told. */
     uint64_t synced;
@@ -113,7 +154,12 @@ ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position, struct ft_ins
         ft_block_release(&block);
     }
     ft_log_reader_close(reader);
-    return err == ft_err_from_errno(EAGAIN) ? FT_OK : err;
+    if (err != ft_err_from_errno(EAGAIN)) {
+        return err;
+    }
+    struct gaps_context gaps = {.set_gaps = set_gaps, .ctx = ctx};
+    ft_instances_change_each(instances, give_gaps, &gaps);
+    return gaps.err;
 }
 
 struct quarantine_context {
@@ -208,13 +254,4 @@ ft_err ft_recovery_reconcile(struct ft_instances *instances, struct ft_quarantin
     ft_instances_change_each(instances, reconcile, &reconciled);
     *ret_n_behind = reconciled.n_behind;
     return context.err;
-}
-
-ft_err ft_recovery_run(struct ft_log *log, uint64_t position, struct ft_instances *instances,
-                       struct ft_quarantine *quarantine, uint64_t *ret_n_behind)
-{
-    if (log != NULL) {
-        FT_TRY(ft_recovery_from_log(log, position, instances));
-    }
-    return ft_recovery_reconcile(instances, quarantine, position, ret_n_behind);
 }

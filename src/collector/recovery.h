@@ -13,8 +13,12 @@
 #include "sink/duckdb_instances.h"
 #include "store/log.h"
 
-/* What a store knows of one instance; an ft_stored_instance_fn whose 'ctx' is the registry. */
+/* What a store knows of one instance; an ft_stored_instance_fn and an ft_stored_gap_fn whose 'ctx'
+ * is the registry. */
 FT_MUST_USE ft_err ft_recovery_add_stored(void *instances, const struct ft_stored_instance *stored);
+FT_MUST_USE ft_err ft_recovery_add_gap(void *instances, const struct ft_uuid *agent_id,
+                                       const struct ft_uuid *instance_id, uint64_t first_seq,
+                                       uint64_t last_seq);
 
 FT_MUST_USE ft_err ft_recovery_from_store(struct ft_duckdb *duckdb, struct ft_instances *instances,
                                           struct ft_diag *reterr_diag);
@@ -29,12 +33,18 @@ enum ft_recovery_fit {
 /* 'position' is the last that the store has. */
 enum ft_recovery_fit ft_recovery_compare(struct ft_log *log, uint64_t position);
 
+/* The store must know the gaps, durably, before it reads on: only then it takes what fills them. */
+typedef ft_err ft_recovery_gaps_fn(void *ctx, const struct ft_instance_key *key,
+                                   const struct ft_ranges *gaps);
+
 /*
  * Where positions are missing in the log, this collector has lost blocks: what is missing in an
- * instance's numbers behind that is noted as lost, and its agent is told.
+ * instance's numbers behind that is a gap, for which its agent is asked, and which 'set_gaps' gives
+ * to the store.
  */
 FT_MUST_USE ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position,
-                                        struct ft_instances *instances);
+                                        struct ft_instances *instances,
+                                        ft_recovery_gaps_fn *set_gaps, void *ctx);
 
 /*
  * At the end: holds what the ledger has against what store and log have, and counts the blocks of
@@ -45,15 +55,5 @@ FT_MUST_USE ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position,
 FT_MUST_USE ft_err ft_recovery_reconcile(struct ft_instances *instances,
                                          struct ft_quarantine *quarantine, uint64_t position,
                                          uint64_t *ret_n_behind);
-
-/*
- * Both, in this order, after the ledger and the store were read.  'position' is what the store
- * itself was found to have, whatever it is told to pass over afterwards: a ledger that was written
- * before the store was lost names positions that the store never had.  'log' is NULL where its rest
- * is passed over.
- */
-FT_MUST_USE ft_err ft_recovery_run(struct ft_log *log, uint64_t position,
-                                   struct ft_instances *instances, struct ft_quarantine *quarantine,
-                                   uint64_t *ret_n_behind);
 
 #endif

@@ -9,6 +9,7 @@
 #include "wire/batch_reader.h"
 
 static ft_err stay_in_log(struct ft_sinker *sinker, struct ft_diag *reterr_diag);
+static void want_back(struct ft_sinker *sinker);
 static bool commit_is_due(const struct ft_sinker *sinker);
 static ft_err take_block(struct ft_sinker *sinker, struct ft_block *block,
                          struct ft_diag *reterr_diag);
@@ -36,6 +37,7 @@ ft_err ft_sinker_create(const struct ft_sinker_options *options, struct ft_sinke
         ft_sink_begin(options->sink, &options->log_id, &sinker->committed_position, reterr_diag));
     sinker->stats.found_position = sinker->committed_position;
     FT_TRY(stay_in_log(sinker, reterr_diag));
+    want_back(sinker);
     /* The log's own cursor may be behind: then a full log would wait for a commit, and that for a
      * block that the full log does not take. */
     ft_err_ignore(ft_log_reader_confirm(sinker->reader, sinker->committed_position),
@@ -167,6 +169,25 @@ static ft_err stay_in_log(struct ft_sinker *sinker, struct ft_diag *reterr_diag)
     return ft_sink_commit(sinker->options.sink, last, reterr_diag);
 }
 
+/*
+ * A sink that was lost or set back needs what it had confirmed once: what the log has of that must
+ * not go before it was read.
+ */
+static void want_back(struct ft_sinker *sinker)
+{
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(sinker->options.log, &first, &last);
+    uint64_t position = sinker->committed_position;
+    position = position + 1 < first ? first - 1 : position;
+    uint64_t confirmed = ft_log_reader_confirmed(sinker->reader);
+    if (position < confirmed) {
+        sinker->stats.again_blocks = confirmed - position;
+        ft_err_ignore(ft_log_reader_go_back(sinker->reader, position, NULL, 0),
+                      "a log that is empty has nothing to give");
+    }
+}
+
 struct ft_sinker_block *ft_sinker_add_pending(struct ft_sinker *sinker, struct ft_block *block,
                                               enum ft_sinker_fate fate)
 {
@@ -258,6 +279,24 @@ ft_err ft_sinker_append(struct ft_sinker *sinker, const struct ft_sinker_block *
     return FT_OK;
 }
 
+static void remove_gap(void *ctx, struct ft_instance *instance)
+{
+    const struct ft_loss *loss = ctx;
+    ft_ranges_remove(&instance->gaps, loss->first_seq, loss->last_seq);
+    ft_ranges_remove(&instance->store_gaps, loss->first_seq, loss->last_seq);
+}
+
+/* An agent that says it is lost has nothing to fill a gap with. */
+static void end_gap(struct ft_sinker *sinker, const struct ft_instance_key *key,
+                    const struct ft_loss *loss)
+{
+    struct ft_loss copy = *loss;
+    if (loss->first_seq > 0) {
+        ft_err_ignore(ft_instances_with(sinker->options.instances, key, remove_gap, &copy),
+                      "an instance that was forgotten is read from the store when it returns");
+    }
+}
+
 /*
  * Fills sinker->rows, whose strings belong to 'reader', and what is told of the block.  The rows
  * have no ids: the sink knows that those are the derived ones, and deriving them is most of the
@@ -276,6 +315,7 @@ static size_t decode(struct ft_sinker *sinker, struct ft_batch_reader *reader,
         row->flow_id = (struct ft_uuid){0};
         if ((row->event.fields & FT_FIELD_LOSS) != 0) {
             pending->lost[row->event.loss.cause] += row->event.loss.count;
+            end_gap(sinker, &pending->key, &row->event.loss);
         }
         row++;
         n++;
@@ -294,13 +334,18 @@ static void add_settled(void *ctx, struct ft_instance *instance)
     const struct ft_sinker_block *pending = context->pending;
     context->stored_before = instance->stored_seq;
     instance->settled_position = pending->block.position;
-    if (pending->last_seq <= instance->stored_seq) {
+    uint64_t n_new =
+        ft_ranges_overlap(&instance->store_gaps, pending->first_seq, pending->last_seq);
+    ft_ranges_remove(&instance->store_gaps, pending->first_seq, pending->last_seq);
+    if (pending->last_seq > instance->stored_seq) {
+        uint64_t first_new = pending->first_seq > instance->stored_seq ? pending->first_seq
+                                                                       : instance->stored_seq + 1;
+        n_new += pending->last_seq - first_new + 1;
+        instance->stored_seq = pending->last_seq;
+    }
+    if (n_new == 0) {
         return; /* Replayed: it was counted before. */
     }
-    uint64_t first_new =
-        pending->first_seq > instance->stored_seq ? pending->first_seq : instance->stored_seq + 1;
-    uint64_t n_new = pending->last_seq - first_new + 1;
-    instance->stored_seq = pending->last_seq;
     switch (pending->fate) {
     case FT_SINKER_STORED:
         instance->stored_events += n_new;

@@ -50,6 +50,7 @@ struct ft_sinker_stats {
     _Atomic uint64_t quarantined_events;
     _Atomic uint64_t committed_position;
     uint64_t found_position; /* What the sink had at the start; the log may end before it. */
+    uint64_t again_blocks;   /* In the log, and not in the sink any more: they are read again. */
     _Atomic int64_t last_commit_real_ns;
 };
 

@@ -84,8 +84,7 @@ static bool is_in_gap(const struct ft_mark *mark, uint64_t seq)
 static void close_gaps(struct ft_mark *mark, const struct ft_event *event)
 {
     ft_ranges_remove(&mark->gaps->now, event->seq, event->seq);
-    if ((event->fields & FT_FIELD_LOSS) != 0 && event->loss.cause == FT_LOSS_COLLECTOR_LOST &&
-        event->loss.first_seq > 0) {
+    if ((event->fields & FT_FIELD_LOSS) != 0 && event->loss.first_seq > 0) {
         ft_ranges_remove(&mark->gaps->now, event->loss.first_seq, event->loss.last_seq);
     }
 }

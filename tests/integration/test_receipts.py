@@ -185,25 +185,62 @@ def test_a_spool_that_has_freed_reports_once(host):
 
 @pytest.mark.parametrize("what", ("flows.duckdb", "log", "both"))
 def test_a_part_of_the_store_is_gone(host, what):
-    """Whatever is left of it, what the agent holds is stored once."""
+    """Whatever is left of it, what the agent or the log holds is stored once."""
     stack = Stack(host.ns).start()
     traffic(stack, 64)
     before = epoch(stack)
+    lose(stack, *(("flows.duckdb", "log") if what == "both" else (what,)))
+    stack.start_collector()
+    wait_connected(stack)
+    traffic(stack, 65)
+    # A log that still has all of it lacks nothing.
+    assert (epoch(stack) == before) == (what == "flows.duckdb")
+    assert (stack.metrics("agent")["flowtrail_agent_events_back_total"] == 0) == (
+        what != "both")
+    account(stack)
+    store = stack.finish()
+    check_flows(store, 64, 65)
+    assert store.count("LOSS") == 0
+
+
+def lose(stack, *names):
     stack.collector.kill()
-    for name in ("flows.duckdb", "log") if what == "both" else (what,):
+    for name in names:
         path = stack.directory / name
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
             path.with_name(f"{name}.wal").unlink(missing_ok=True)
-    stack.start_collector()
+
+
+@pytest.mark.parametrize("held", (True, False))
+def test_a_gap_before_what_the_log_has(host, held):
+    """The store is gone, and the log has freed all but the end: what is before that end comes from
+    the agent, or is reported, once."""
+    stack = Stack(host.ns)
+    log = {"segment_bytes": "1MiB", "keep_bytes": 0}
+    stack.start_collector(log=log)
+    stack.start_agent(collector={} if held else {"hold_bytes": 0})
+    traffic(stack, 64)
+    before = epoch(stack)
+    lose(stack, "flows.duckdb")
+    stack.start_collector(log=log)
     wait_connected(stack)
     traffic(stack, 65)
     assert epoch(stack) != before
-    account(stack)
+    lost = account(stack)["lost"]
+    refilled = stack.metrics("collector")["flowtrail_collector_refilled_flows_total"]
+    assert refilled > 0 and lost == 0 if held else refilled == 0 and lost > 0
+    # Once: after another start there is nothing more to say.
+    stop_collector(stack)
+    stack.start_collector(log=log)
+    wait_connected(stack)
+    stack.settle()
+    assert account(stack)["lost"] == lost
     store = stack.finish()
-    check_flows(store, 64, 65)
+    check_flows(store, *((64, 65) if held else (65,)))
+    assert store.count("LOSS") == (0 if held else 1)
 
 
 def test_log_is_set_back_alone(host):

@@ -115,6 +115,18 @@ static ft_err sink_begin(struct ft_sink *base, const struct ft_uuid *log_id, uin
     return FT_OK;
 }
 
+static bool has_row(const struct sim_sink *sink, const struct ft_row *row)
+{
+    for (size_t i = 0; i < sink->n_rows; i++) {
+        const struct sim_sink_row *kept = &sink->rows[i];
+        if (kept->seq == row->event.seq && ft_uuid_equal(&kept->instance_id, &row->instance_id) &&
+            ft_uuid_equal(&kept->agent_id, &row->agent_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static ft_err sink_append(struct ft_sink *base, const struct ft_row *rows, size_t n_rows,
                           struct ft_diag *reterr_diag)
 {
@@ -123,11 +135,11 @@ static ft_err sink_append(struct ft_sink *base, const struct ft_row *rows, size_
     for (size_t i = 0; i < n_rows; i++) {
         const struct ft_row *row = &rows[i];
         struct mark *mark = mark_of(sink, &row->agent_id, &row->instance_id);
-        if (row->event.seq != 0 && row->event.seq <= mark->seq) {
+        if (row->event.seq != 0 && row->event.seq <= mark->seq && has_row(sink, row)) {
             sink->stats.duplicates++;
             continue;
         }
-        mark->seq = row->event.seq != 0 ? row->event.seq : mark->seq;
+        mark->seq = row->event.seq > mark->seq ? row->event.seq : mark->seq;
         struct sim_sink_row kept = {.agent_id = row->agent_id,
                                     .instance_id = row->instance_id,
                                     .seq = row->event.seq,
@@ -207,8 +219,9 @@ static bool load_next(struct sim_sink *sink, const char *data, size_t size)
         struct sim_sink_row row;
         memcpy(&row, data + sink->end + size_of(i), sizeof row);
         add_row(sink, &row);
-        mark_of(sink, &row.agent_id, &row.instance_id)->seq = row.seq;
-        mark_of(sink, &row.agent_id, &row.instance_id)->committed_seq = row.seq;
+        struct mark *mark = mark_of(sink, &row.agent_id, &row.instance_id);
+        mark->seq = row.seq > mark->seq ? row.seq : mark->seq;
+        mark->committed_seq = mark->seq;
         sink->options.on_row(sink->options.on_row_ctx, &row);
     }
     sink->n_committed = sink->n_rows;

@@ -72,12 +72,15 @@ TEST(welcome_and_acks_are_signed)
 static void lose(void *ctx, struct ft_instance *instance)
 {
     (void)ctx;
-    instance->n_lost = 2;
-    instance->lost[0] = (struct ft_msg_hole){3, 5};
-    instance->lost[1] = (struct ft_msg_hole){8, 8};
+    instance->appended_seq = 8;
+    instance->durable_seq = 8;
+    instance->kept_seq = 8;
+    instance->appended_events = 4;
+    instance->missing_events = 4;
+    instance->gaps = (struct ft_ranges){.n = 2, .at = {{3, 5}, {8, 8}}};
 }
 
-TEST(what_the_store_has_lost_is_told_until_it_was_heard)
+TEST(what_the_store_has_lost_is_asked_for_until_it_comes)
 {
     FT_CLEANUP(ft_receipt_signer_destroy) struct ft_receipt_signer *signer = make_signer();
     struct world world;
@@ -91,14 +94,37 @@ TEST(what_the_store_has_lost_is_told_until_it_was_heard)
         CHECK_INT(welcome->n_lost, 2);
         CHECK_INT(welcome->lost[0].first_seq, 3);
         CHECK_INT(welcome->lost[1].last_seq, 8);
-        struct ft_receipt receipt = expected(&hello, &store_epoch, 0, NULL);
+        CHECK_INT(welcome->durable_seq, 8);
+        struct ft_receipt receipt = expected(&hello, &store_epoch, 8, NULL);
         CHECK(!is_good(signer, &receipt, &welcome->receipt));
         ft_welcome_digest(welcome, receipt.rejected_digest);
         CHECK(is_good(signer, &receipt, &welcome->receipt));
     }
     commit_batch(&world, world.peers[1].session, 9, 10);
+    CHECK_INT(world.peers[1].last.ack.durable_seq, 18);
     CHECK(say_hello(open_session(&world, 2)));
-    CHECK_INT(world.peers[2].last.welcome.n_lost, 0);
+    CHECK_INT(world.peers[2].last.welcome.n_lost, 2);
+    /* What comes is acknowledged as far as it came, and is taken once. */
+    commit_batch(&world, world.peers[2].session, 4, 2);
+    CHECK_INT(world.peers[2].last.ack.durable_seq, 5);
+    CHECK_INT(known(&world).appended_events, 4 + 10 + 2);
+    commit_batch(&world, world.peers[2].session, 4, 2);
+    commit_batch(&world, world.peers[2].session, 6, 8);
+    CHECK_INT(world.peers[2].last.ack.durable_seq, 13);
+    CHECK_INT(known(&world).appended_events, 4 + 10 + 3);
+    CHECK_INT(known(&world).appended_seq, 18);
+    CHECK_INT(known(&world).missing_events, 1);
+    CHECK_INT(ft_ingest_stats(world.ingest)->refilled_events, 3);
+    CHECK_INT(ft_ingest_stats(world.ingest)->duplicate_events, 2);
+    CHECK(say_hello(open_session(&world, 3)));
+    CHECK_INT(world.peers[3].last.welcome.n_lost, 1);
+    CHECK_INT(world.peers[3].last.welcome.lost[0].first_seq, 3);
+    CHECK_INT(world.peers[3].last.welcome.lost[0].last_seq, 3);
+    /* A batch may fill a gap and go on behind everything. */
+    commit_batch(&world, world.peers[3].session, 3, 20);
+    CHECK_INT(world.peers[3].last.ack.durable_seq, 22);
+    CHECK_INT(known(&world).appended_events, 22);
+    CHECK_INT(known(&world).missing_events, 0);
     teardown(&world);
 }
 

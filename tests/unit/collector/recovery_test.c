@@ -60,6 +60,13 @@ static struct ft_instance instance_of(struct ft_instances *instances, uint8_t nu
     return instance;
 }
 
+static ft_err take_gaps(void *ctx, const struct ft_instance_key *key, const struct ft_ranges *gaps)
+{
+    (void)key;
+    *(struct ft_ranges *)ctx = *gaps;
+    return FT_OK;
+}
+
 TEST(only_what_is_missing_behind_missing_blocks_is_lost_here)
 {
     struct ft_log *log = NULL;
@@ -68,17 +75,18 @@ TEST(only_what_is_missing_behind_missing_blocks_is_lost_here)
     append(log, 1, 1, 10);
     append(log, 1, 21, 10); /* The agent had dropped what is between. */
     append(log, 2, 101, 10);
+    struct ft_ranges told = {0};
     for (unsigned run = 0; run < 2; run++) {
         struct ft_instances *instances = NULL;
         CHECK_OK(ft_instances_create(&instances));
         /* From the beginning, and as if the store had lost the first block. */
         struct ft_log_reader *reader = NULL;
         CHECK_OK(ft_log_reader_open(log, "sink", false, &reader));
-        CHECK_OK(ft_recovery_from_log(log, run, instances));
+        CHECK_OK(ft_recovery_from_log(log, run, instances, take_gaps, &told));
         CHECK_INT(instance_of(instances, 1).durable_seq, 30);
         CHECK_INT(instance_of(instances, 1).missing_events, run == 0 ? 10 : 20);
-        CHECK_INT(instance_of(instances, 1).n_lost, 0);
-        CHECK_INT(instance_of(instances, 2).n_lost, 0);
+        CHECK_INT(instance_of(instances, 1).gaps.n, 0);
+        CHECK_INT(instance_of(instances, 2).gaps.n, 0);
         ft_log_reader_close(reader);
         ft_instances_destroy(instances);
     }
@@ -98,12 +106,14 @@ TEST(only_what_is_missing_behind_missing_blocks_is_lost_here)
     CHECK(first > 1);
     struct ft_instances *instances = NULL;
     CHECK_OK(ft_instances_create(&instances));
-    CHECK_OK(ft_recovery_from_log(log, 0, instances));
+    CHECK_OK(ft_recovery_from_log(log, 0, instances, take_gaps, &told));
     struct ft_instance instance = instance_of(instances, 1);
     CHECK_INT(instance.durable_seq, 1000);
-    CHECK_INT(instance.n_lost, 1);
-    CHECK_INT(instance.lost[0].first_seq, 1);
-    CHECK_INT(instance.lost[0].last_seq, 10 * (first - 1));
+    CHECK_INT(instance.gaps.n, 1);
+    CHECK_INT(instance.gaps.at[0].first, 1);
+    CHECK_INT(instance.gaps.at[0].last, 10 * (first - 1));
+    CHECK_INT(told.n, 1);
+    CHECK_INT(told.at[0].last, 10 * (first - 1));
     ft_instances_destroy(instances);
     ft_log_reader_close(reader);
     ft_log_destroy(log);
@@ -206,15 +216,19 @@ TEST(rejected_events_are_told_from_missing_ones)
 }
 
 /*
- * The file of the store is lost after the ledger was written.  The log has freed most of what it
- * had, and its rest is passed over: the ledger's positions are below where the store will go on.
+ * The file of the store is lost after the ledger was written, and the log has freed the first part
+ * of what it had: the ledger is not believed on that part, though the log goes on behind it.
  */
 TEST(a_ledger_is_not_believed_on_what_a_lost_store_had)
 {
     struct world world;
     setup(&world);
     struct ft_log_reader *reader = NULL;
-    struct ft_log *log = log_with(100, 90, &reader);
+    struct ft_log *log = log_with(100, 100, &reader);
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(log, &first, &last);
+    CHECK(first > 1);
     struct ft_instance restored = {.restored_kept_seq = 80,
                                    .restored_stored_seq = 80,
                                    .settled_position = 80,
@@ -222,7 +236,9 @@ TEST(a_ledger_is_not_believed_on_what_a_lost_store_had)
     CHECK_OK(ft_instances_restore(world.instances, &key, 0, set_restored, &restored));
     CHECK_INT(ft_recovery_compare(log, 0), FT_RECOVERY_STORE_BEHIND);
     uint64_t n_behind;
-    CHECK_OK(ft_recovery_run(NULL, 0, world.instances, world.quarantine, &n_behind));
+    struct ft_ranges told = {0};
+    CHECK_OK(ft_recovery_from_log(log, 0, world.instances, take_gaps, &told));
+    CHECK_OK(ft_recovery_reconcile(world.instances, world.quarantine, 0, &n_behind));
     CHECK_INT(n_behind, 1);
     struct ft_instance instance;
     CHECK(ft_instances_get(world.instances, &key, &instance));
