@@ -200,7 +200,7 @@ static void pump(struct ft_exporter *exporter, int64_t now_ns)
     }
     struct ft_flight_block *next;
     while (!exporter->sending && (next = ft_flight_next(&exporter->flight)) != NULL) {
-        if (next->lost_reason != NULL) {
+        if (ft_flight_needs_nothing(next)) {
             ft_flight_mark_sent(&exporter->flight);
             continue;
         }

@@ -16,9 +16,9 @@
  * as another instance, so that nothing of it passes for something that the collector has.
  *
  * Nothing is freed for words that are not proven (export/trust.h).  What was acknowledged stays in
- * the log for a while (ft_log_options.keep_bytes): when the collector's position goes back, because
- * its store was lost or set back, all of it that is still there is sent again, and what is not is
- * told as lost there, once.
+ * the log for a while (ft_log_options.keep_bytes): when the collector's position goes back, or it
+ * asks for gaps before it, because its store was lost or set back, all of that which is still there
+ * is sent again, and what is not is told as lost there, once.
  *
  * It waits only in step(), on the stream; time, network and randomness are handed in.
  * Thread: owner only, except the functions marked "any".
@@ -72,9 +72,9 @@ struct ft_exporter_host {
                               struct ft_uuid *ret_instance_id);
     /* The collector showed another key or store epoch than before: to be kept.  May be NULL. */
     void (*on_trusted)(void *ctx, const struct ft_binding *binding);
-    /* The collector has nothing behind 'durable_seq' any more, although it had acknowledged more;
-     * on_gone follows for what cannot be sent again.  May be NULL. */
-    void (*on_gone_back)(void *ctx, uint64_t durable_seq);
+    /* The collector has lost some of what it had acknowledged: behind 'seq' nothing is acknowledged
+     * any more; on_gone follows for what cannot be sent again, there and before.  May be NULL. */
+    void (*on_gone_back)(void *ctx, uint64_t seq);
     /* Events that it had acknowledged are lost: there and, because they were freed, here.  Cause,
      * count and numbers are set.  May be NULL. */
     void (*on_gone)(void *ctx, const struct ft_loss *loss);

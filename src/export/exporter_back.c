@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way back: the collector has less than it had acknowledged.  What is still in the log behind
- * its position is wanted again and sent again; what is not is lost, there and here, and told once.
+ * The way back: the collector has less than it had acknowledged, behind its position or in gaps
+ * before it.  What is still in the log of that is sent again, and what it has in between is
+ * confirmed again without being sent; what is not there any more is lost, there and here, and told
+ * once.
  */
 #include "export/exporter_impl.h"
 
@@ -16,34 +18,102 @@ struct kept {
     uint64_t n_events;  /* Without those that were accounted for otherwise. */
 };
 
-static ft_err find_kept(struct ft_exporter *exporter, uint64_t from_seq, struct kept *ret_kept);
-static ft_err read_kept(struct ft_exporter *exporter, struct ft_log_reader *look, uint64_t from_seq,
-                        struct kept *kept);
-static struct ft_progress plan(const struct ft_exporter *exporter, uint64_t from_seq,
+static struct ft_holes find_missing(const struct ft_exporter *exporter, uint64_t durable_seq);
+static ft_err find_kept(struct ft_exporter *exporter, const struct ft_holes *missing,
+                        struct kept *ret_kept);
+static ft_err read_kept(struct ft_exporter *exporter, struct ft_log_reader *look,
+                        const struct ft_holes *missing, struct kept *kept);
+static struct ft_progress plan(const struct ft_exporter *exporter, const struct ft_holes *missing,
                                const struct kept *kept);
 static void add_gone(const struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq,
                      struct ft_progress *progress);
 static ft_err take_back(struct ft_exporter *exporter, const struct ft_progress *progress,
                         const struct kept *kept);
-static void tell_gone(struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq,
-                      uint64_t n_events);
+static uint64_t tell_gone(struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq,
+                          uint64_t n_events);
 
-ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
+static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint64_t count_outside(const struct ft_exporter *exporter, uint64_t first_seq,
+                              uint64_t last_seq)
+{
+    return first_seq > last_seq
+               ? 0
+               : last_seq - first_seq + 1 - ft_holes_overlap(&exporter->holes, first_seq, last_seq);
+}
+
+void ft_exporter_take_asked(struct ft_exporter *exporter, const struct ft_msg_welcome *welcome)
+{
+    exporter->asked = (struct ft_ranges){0};
+    for (unsigned i = 0; i < welcome->n_lost; i++) {
+        uint64_t first_seq = welcome->lost[i].first_seq;
+        uint64_t last_seq = least(welcome->lost[i].last_seq, welcome->durable_seq);
+        first_seq = first_seq > exporter->base_seq ? first_seq : exporter->base_seq + 1;
+        /* What was told as lost, or never stored there, it may ask for in vain. */
+        if (count_outside(exporter, first_seq, last_seq) > 0) {
+            (void)ft_ranges_add(&exporter->asked, first_seq, last_seq);
+        }
+    }
+    exporter->asked_seq = exporter->asked.n > 0 ? welcome->durable_seq : 0;
+    for (size_t i = 0; i < exporter->flight.n; i++) {
+        struct ft_flight_block *block = ft_flight_at(&exporter->flight, i);
+        block->stored = !block->settled && ft_exporter_has(exporter, &block->block.info);
+    }
+}
+
+uint64_t ft_exporter_below_asked(const struct ft_exporter *exporter, uint64_t seq)
+{
+    return exporter->asked.n > 0 ? least(seq, exporter->asked.at[0].first - 1) : seq;
+}
+
+bool ft_exporter_has(const struct ft_exporter *exporter, const struct ft_block_info *info)
+{
+    uint64_t last_seq = info->first_seq + info->n_events - 1;
+    return last_seq <= exporter->asked_seq &&
+           ft_ranges_overlap(&exporter->asked, info->first_seq, last_seq) == 0;
+}
+
+/* Of what was confirmed: what the collector does not have. */
+static struct ft_holes find_missing(const struct ft_exporter *exporter, uint64_t durable_seq)
 {
     /* Numbers up to base_seq are another instance's, whose events nobody asks for. */
     uint64_t from_seq = durable_seq > exporter->base_seq ? durable_seq : exporter->base_seq;
-    /* What it rejected it may have forgotten: nothing is missing for that. */
-    struct ft_hole missing;
-    if (from_seq >= exporter->acked_seq ||
-        !ft_holes_next_outside(&exporter->holes, from_seq + 1, exporter->acked_seq, &missing)) {
+    struct ft_holes missing;
+    ft_holes_init(&missing, 1);
+    for (unsigned i = 0; i < exporter->asked.n; i++) {
+        const struct ft_range *asked = &exporter->asked.at[i];
+        ft_holes_add(&missing, asked->first, least(asked->last, exporter->acked_seq));
+    }
+    ft_holes_add(&missing, from_seq + 1, exporter->acked_seq);
+    return missing;
+}
+
+/* How many of first..last are missing that were not accounted for otherwise: what it rejected it
+ * may have forgotten. */
+static uint64_t count_missing(const struct ft_exporter *exporter, const struct ft_holes *missing,
+                              uint64_t first_seq, uint64_t last_seq)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < missing->n; i++) {
+        const struct ft_hole *hole = &missing->holes[i];
+        n += count_outside(exporter, hole->first_seq > first_seq ? hole->first_seq : first_seq,
+                           least(hole->last_seq, last_seq));
+    }
+    return n;
+}
+
+ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
+{
+    struct ft_holes missing = find_missing(exporter, durable_seq);
+    if (count_missing(exporter, &missing, 1, exporter->acked_seq) == 0) {
         return FT_OK;
     }
     struct kept kept;
     struct ft_progress progress;
     ft_err err;
     do {
-        FT_TRY(find_kept(exporter, from_seq, &kept));
-        progress = plan(exporter, from_seq, &kept);
+        FT_TRY(find_kept(exporter, &missing, &kept));
+        progress = plan(exporter, &missing, &kept);
         /* From here the log may drop these blocks, and count them, before it is counted here. */
         exporter->stats.account_version++;
         err = take_back(exporter, &progress, &kept);
@@ -55,61 +125,34 @@ ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
     exporter->stats.back_events += kept.n_events;
     struct ft_exporter_host *host = &exporter->options.host;
     if (host->on_gone_back != NULL) {
-        host->on_gone_back(host->ctx, from_seq);
+        uint64_t whole_seq = durable_seq > exporter->base_seq ? durable_seq : exporter->base_seq;
+        host->on_gone_back(host->ctx, least(whole_seq, progress.acked_seq));
     }
     uint64_t n_gone = progress.gone_events - exporter->stats.gone_events;
     if (n_gone > 0) {
         ft_exporter_keep_place(exporter);
-        tell_gone(exporter, from_seq + 1, kept.first_seq - 1, n_gone);
+    }
+    for (size_t i = 0; i < missing.n && n_gone > 0; i++) {
+        const struct ft_hole *hole = &missing.holes[i];
+        n_gone =
+            tell_gone(exporter, hole->first_seq, least(hole->last_seq, kept.first_seq - 1), n_gone);
     }
     exporter->acked_seq = progress.acked_seq;
-    exporter->gone = (struct ft_hole){progress.gone_first, progress.gone_last};
     ft_exporter_publish_progress(exporter, &progress);
     exporter->stats.account_version++;
     return FT_OK;
 }
 
-void ft_exporter_write_off(struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq)
-{
-    if (first_seq <= exporter->base_seq) {
-        first_seq = exporter->base_seq + 1;
-    }
-    /* What is not acknowledged is not lost. */
-    last_seq = last_seq < exporter->acked_seq ? last_seq : exporter->acked_seq;
-    struct ft_progress progress = ft_exporter_progress(exporter);
-    add_gone(exporter, first_seq, last_seq, &progress);
-    uint64_t n_gone = progress.gone_events - exporter->stats.gone_events;
-    if (n_gone == 0) {
-        return;
-    }
-    uint8_t note[FT_PROGRESS_SIZE];
-    ft_progress_encode(&progress, note);
-    ft_err_ignore(ft_log_reader_set_note(exporter->reader, note, sizeof note),
-                  "it is kept with the next place");
-    ft_exporter_keep_place(exporter);
-    exporter->stats.account_version++;
-    tell_gone(exporter, first_seq, last_seq, n_gone);
-    exporter->gone = (struct ft_hole){progress.gone_first, progress.gone_last};
-    ft_exporter_publish_progress(exporter, &progress);
-    exporter->stats.account_version++;
-}
-
-static uint64_t count_outside(const struct ft_exporter *exporter, uint64_t first_seq,
-                              uint64_t last_seq)
-{
-    return first_seq > last_seq
-               ? 0
-               : last_seq - first_seq + 1 - ft_holes_overlap(&exporter->holes, first_seq, last_seq);
-}
-
-/* The first block behind 'from_seq' that was confirmed and is still in the log, if there is one. */
-static ft_err find_kept(struct ft_exporter *exporter, uint64_t from_seq, struct kept *ret_kept)
+/* The first block with missing events that was confirmed and is still in the log, if there is one.
+ */
+static ft_err find_kept(struct ft_exporter *exporter, const struct ft_holes *missing,
+                        struct kept *ret_kept)
 {
     struct kept kept = {.first_seq = exporter->acked_seq + 1};
     struct ft_log_reader *look = NULL;
     FT_TRY(ft_log_reader_open(exporter->options.log, "exporter-look", true, &look));
     ft_log_reader_seek(look, 0);
-    ft_err err = read_kept(exporter, look, from_seq, &kept);
+    ft_err err = read_kept(exporter, look, missing, &kept);
     ft_log_reader_close(look);
     if (err == FT_OK) {
         *ret_kept = kept;
@@ -117,8 +160,8 @@ static ft_err find_kept(struct ft_exporter *exporter, uint64_t from_seq, struct 
     return err;
 }
 
-static ft_err read_kept(struct ft_exporter *exporter, struct ft_log_reader *look, uint64_t from_seq,
-                        struct kept *kept)
+static ft_err read_kept(struct ft_exporter *exporter, struct ft_log_reader *look,
+                        const struct ft_holes *missing, struct kept *kept)
 {
     uint64_t confirmed = ft_log_reader_confirmed(exporter->reader);
     uint64_t position = 0;
@@ -139,7 +182,8 @@ static ft_err read_kept(struct ft_exporter *exporter, struct ft_log_reader *look
         const struct ft_block_info info = block.info;
         ft_block_release(&block);
         uint64_t last_seq = info.first_seq + info.n_events - 1;
-        if (err != FT_OK || position > confirmed || info.n_events == 0 || last_seq <= from_seq) {
+        if (err != FT_OK || position > confirmed || info.n_events == 0 ||
+            (!kept->found && count_missing(exporter, missing, info.first_seq, last_seq) == 0)) {
             continue;
         }
         if (!kept->found) {
@@ -158,14 +202,17 @@ static ft_err read_kept(struct ft_exporter *exporter, struct ft_log_reader *look
 }
 
 /* What the counts will be. */
-static struct ft_progress plan(const struct ft_exporter *exporter, uint64_t from_seq,
+static struct ft_progress plan(const struct ft_exporter *exporter, const struct ft_holes *missing,
                                const struct kept *kept)
 {
     struct ft_progress progress = ft_exporter_progress(exporter);
     progress.acked_seq = kept->found ? kept->first_seq - 1 : exporter->acked_seq;
     progress.stored_seq = ft_holes_below(&exporter->holes, progress.acked_seq);
     progress.done_events -= kept->n_events;
-    add_gone(exporter, from_seq + 1, kept->first_seq - 1, &progress);
+    for (size_t i = 0; i < missing->n; i++) {
+        const struct ft_hole *hole = &missing->holes[i];
+        add_gone(exporter, hole->first_seq, least(hole->last_seq, kept->first_seq - 1), &progress);
+    }
     return progress;
 }
 
@@ -179,8 +226,10 @@ static void add_gone(const struct ft_exporter *exporter, uint64_t first_seq, uin
     n_gone = n_gone < n_acked ? n_gone : n_acked;
     if (n_gone > 0) {
         progress->gone_events += n_gone;
-        progress->gone_first = first_seq;
-        progress->gone_last = last_seq;
+        while (!ft_ranges_add(&progress->holes, first_seq, last_seq)) {
+            progress->known_from = progress->holes.at[0].last + 1;
+            ft_ranges_remove(&progress->holes, 1, progress->holes.at[0].last);
+        }
     }
 }
 
@@ -203,9 +252,10 @@ static ft_err take_back(struct ft_exporter *exporter, const struct ft_progress *
     return FT_OK;
 }
 
-/* At most 'n_events' of first..last, but for what was accounted for before. */
-static void tell_gone(struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq,
-                      uint64_t n_events)
+/* At most 'n_events' of first..last, but for what was accounted for before; returns what is left of
+ * them. */
+static uint64_t tell_gone(struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq,
+                          uint64_t n_events)
 {
     struct ft_exporter_host *host = &exporter->options.host;
     struct ft_hole run;
@@ -222,4 +272,5 @@ static void tell_gone(struct ft_exporter *exporter, uint64_t first_seq, uint64_t
         }
         ft_holes_add(&exporter->holes, run.first_seq, run.last_seq);
     }
+    return n_events;
 }

@@ -9,6 +9,7 @@
 #ifndef FT_EXPORT_EXPORTER_IMPL_H
 #define FT_EXPORT_EXPORTER_IMPL_H 1
 
+#include "base/ranges.h"
 #include "base/thread.h"
 #include "export/exporter.h"
 #include "export/holes.h"
@@ -32,7 +33,10 @@ struct ft_exporter {
     uint64_t message_bytes_max;
     uint64_t acked_seq; /* Everything up to it is done with. */
     struct ft_holes holes;
-    struct ft_hole gone;    /* The last that was told as lost at the collector; 0: none. */
+    /* What the collector asked for when it welcomed us: it has everything up to 'asked_seq' but for
+     * these.  0: it asked for nothing. */
+    struct ft_ranges asked;
+    uint64_t asked_seq;
     uint64_t base_seq;      /* The instance's numbers begin behind it. */
     uint64_t ever_sent_seq; /* The last number that may ever have left. */
     uint64_t sent_seq;      /* The last number that left in this process. */
@@ -65,12 +69,16 @@ void ft_exporter_closed(struct ft_exporter *exporter, const struct ft_stream_eve
                         int64_t now_ns);
 
 /* exporter_back.c */
-/* The collector has only what is up to 'durable_seq', which is less than 'acked_seq'.  On an error
- * nothing has changed. */
-FT_MUST_USE ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq);
+/* What a Welcome asks for, before anything else of it is taken. */
+void ft_exporter_take_asked(struct ft_exporter *exporter, const struct ft_msg_welcome *welcome);
+/* The last number up to 'seq' below which it asks for nothing. */
+uint64_t ft_exporter_below_asked(const struct ft_exporter *exporter, uint64_t seq);
+/* The collector says that it has all of these. */
+bool ft_exporter_has(const struct ft_exporter *exporter, const struct ft_block_info *info);
 
-/* The collector has lost first..last of what it had acknowledged, and takes it no more. */
-void ft_exporter_write_off(struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq);
+/* The collector has only what is up to 'durable_seq', without what it asks for: what was confirmed
+ * of the rest is sent again or told as lost.  On an error nothing has changed. */
+FT_MUST_USE ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq);
 
 /* exporter_log.c */
 /* The counts as they are kept with a place in the log. */

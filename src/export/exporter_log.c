@@ -27,10 +27,10 @@ void ft_exporter_resume(struct ft_exporter *exporter)
             (struct ft_progress){.acked_seq = progress.acked_seq, .stored_seq = progress.acked_seq};
     }
     ft_exporter_publish_progress(exporter, &progress);
-    ft_holes_init(&exporter->holes, progress.acked_seq + 1);
-    if (progress.gone_last > 0) {
-        exporter->gone = (struct ft_hole){progress.gone_first, progress.gone_last};
-        ft_holes_add(&exporter->holes, progress.gone_first, progress.gone_last);
+    ft_holes_init(&exporter->holes,
+                  progress.known_from > 0 ? progress.known_from : progress.acked_seq + 1);
+    for (unsigned i = 0; i < progress.holes.n; i++) {
+        ft_holes_add(&exporter->holes, progress.holes.at[i].first, progress.holes.at[i].last);
     }
     ft_holes_add(&exporter->holes, progress.stored_seq + 1, progress.acked_seq);
     exporter->acked_seq = progress.acked_seq > options->base_seq ? progress.acked_seq : 0;
@@ -59,16 +59,30 @@ void ft_exporter_take_durable(struct ft_exporter *exporter, uint64_t durable_seq
     }
 }
 
+/* The highest of them, as many as have a place. */
+static void copy_holes(const struct ft_holes *holes, struct ft_progress *progress)
+{
+    size_t first = holes->n > FT_RANGES_MAX ? holes->n - FT_RANGES_MAX : 0;
+    progress->known_from = holes->known_from;
+    if (first > 0 && holes->holes[first - 1].last_seq >= holes->known_from) {
+        progress->known_from = holes->holes[first - 1].last_seq + 1;
+    }
+    for (size_t i = first; i < holes->n; i++) {
+        progress->holes.at[progress->holes.n++] =
+            (struct ft_range){holes->holes[i].first_seq, holes->holes[i].last_seq};
+    }
+}
+
 struct ft_progress ft_exporter_progress(const struct ft_exporter *exporter)
 {
-    return (struct ft_progress){.acked_seq = exporter->acked_seq,
-                                .done_events = exporter->stats.done_events,
-                                .rejected_events = exporter->stats.rejected_events,
-                                .gone_events = exporter->stats.gone_events,
-                                .gone_first = exporter->gone.first_seq,
-                                .gone_last = exporter->gone.last_seq,
-                                .stored_seq =
-                                    ft_holes_below(&exporter->holes, exporter->acked_seq)};
+    struct ft_progress progress = {.acked_seq = exporter->acked_seq,
+                                   .done_events = exporter->stats.done_events,
+                                   .rejected_events = exporter->stats.rejected_events,
+                                   .gone_events = exporter->stats.gone_events,
+                                   .stored_seq =
+                                       ft_holes_below(&exporter->holes, exporter->acked_seq)};
+    copy_holes(&exporter->holes, &progress);
+    return progress;
 }
 
 void ft_exporter_keep_place(struct ft_exporter *exporter)
@@ -146,7 +160,7 @@ static void finish(struct ft_exporter *exporter, const struct ft_msg_range *reje
     const struct ft_block_info *info = &first.block.info;
     struct ft_hole whole = {info->first_seq, info->first_seq + info->n_events - 1};
     struct ft_hole part;
-    bool is_lost = first.lost_reason != NULL;
+    bool is_lost = first.lost_reason != NULL && !first.stored;
     uint64_t n_new = count_new(exporter, &whole);
     uint64_t n_lost = is_lost ? n_new : 0;
     for (unsigned i = 0; i < n_rejected && !is_lost; i++) {
@@ -204,12 +218,12 @@ static void read_blocks(struct ft_exporter *exporter)
     }
 }
 
-/* What cannot be sent needs no acknowledgement: it is done with in its turn. */
+/* What cannot or need not be sent needs no acknowledgement: it is done with in its turn. */
 static bool settle_lost(struct ft_exporter *exporter)
 {
     bool any = false;
     const struct ft_flight_block *first;
-    while ((first = ft_flight_first(&exporter->flight)) != NULL && first->lost_reason != NULL) {
+    while ((first = ft_flight_first(&exporter->flight)) != NULL && ft_flight_needs_nothing(first)) {
         finish(exporter, NULL, 0);
         any = true;
     }
@@ -245,7 +259,9 @@ static void take_block(struct ft_exporter *exporter, struct ft_block *block)
     }
     exporter->hole_position = 0;
     exporter->read_seq = first_seq + block->info.n_events - 1;
+    bool stored = ft_exporter_has(exporter, &block->info);
     ft_flight_push(&exporter->flight, block, last_seq <= exporter->sent_seq);
+    ft_flight_at(&exporter->flight, exporter->flight.n - 1)->stored = stored;
 }
 
 /* In its turn: its place is confirmed with those before it. */
@@ -255,4 +271,7 @@ static void push_lost(struct ft_exporter *exporter, const struct ft_block_info *
     struct ft_block place = {.info = *info, .position = position};
     exporter->read_seq = info->first_seq + info->n_events - 1;
     ft_flight_push_lost(&exporter->flight, &place, cause, reason);
+    /* It cannot be read here, but need not be. */
+    ft_flight_at(&exporter->flight, exporter->flight.n - 1)->stored =
+        ft_exporter_has(exporter, info);
 }

@@ -112,7 +112,8 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
     exporter->n_useless = 0;
     exporter->n_sent = 0;
     ft_flight_rewind(&exporter->flight);
-    if (welcome->durable_seq < exporter->acked_seq) {
+    ft_exporter_take_asked(exporter, welcome);
+    if (welcome->durable_seq < exporter->acked_seq || exporter->asked.n > 0) {
         ft_err err = ft_exporter_go_back(exporter, welcome->durable_seq);
         if (err != FT_OK) {
             ft_exporter_set_text(exporter, ft_err_text(err));
@@ -123,10 +124,7 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
     /* What an instance before this one had is the same there. */
     uint64_t done_seq =
         welcome->durable_seq > exporter->base_seq ? welcome->durable_seq : exporter->base_seq;
-    take_durable(exporter, done_seq, NULL, 0);
-    for (unsigned i = 0; i < welcome->n_lost; i++) {
-        ft_exporter_write_off(exporter, welcome->lost[i].first_seq, welcome->lost[i].last_seq);
-    }
+    take_durable(exporter, ft_exporter_below_asked(exporter, done_seq), NULL, 0);
     ft_link_welcomed(&exporter->link, now_ns);
     exporter->status_due_ns = now_ns;
     exporter->pause_until_ns = now_ns;
@@ -280,7 +278,6 @@ static void begin_instance(struct ft_exporter *exporter, int64_t now_ns)
                 "can be begun");
         return;
     }
-    exporter->gone = (struct ft_hole){0};
     exporter->stats.new_instances++;
     exporter->options.instance_id = instance_id;
     ft_trust_set_instance(&exporter->trust, &instance_id);

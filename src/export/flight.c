@@ -87,6 +87,17 @@ void ft_flight_rewind(struct ft_flight *flight)
     flight->sent_bytes = 0;
 }
 
+bool ft_flight_needs_nothing(const struct ft_flight_block *block)
+{
+    return block->lost_reason != NULL || block->stored;
+}
+
+struct ft_flight_block *ft_flight_at(struct ft_flight *flight, size_t i)
+{
+    assert(i < flight->n);
+    return &flight->blocks[place(flight, i)];
+}
+
 uint64_t ft_flight_last_seq(const struct ft_flight_block *block)
 {
     return block->block.info.first_seq + block->block.info.n_events - 1;

@@ -24,6 +24,7 @@ struct ft_flight_block {
     const char *lost_reason;
     enum ft_loss_cause lost_cause;
     bool settled; /* These were accounted for before: only their place is left to confirm. */
+    bool stored;  /* The collector says that it has them: they are confirmed without being sent. */
 };
 
 struct ft_flight {
@@ -56,6 +57,12 @@ void ft_flight_mark_sent(struct ft_flight *flight);
 
 /* The stream is gone: nothing counts as sent. */
 void ft_flight_rewind(struct ft_flight *flight);
+
+/* Nothing of it is sent: it is done with in its turn. */
+bool ft_flight_needs_nothing(const struct ft_flight_block *block);
+
+/* The i-th of all, from the oldest. */
+struct ft_flight_block *ft_flight_at(struct ft_flight *flight, size_t i);
 
 uint64_t ft_flight_last_seq(const struct ft_flight_block *block);
 /* The last sequence number that was sent on this stream; 'otherwise' when none was. */

@@ -23,7 +23,7 @@
  *          bytes 8 to 103                       Cursor, the record of a slot file
  *    8  8  checksum of bytes 16 to the end      (store/slot_file.h, "FTC1", slots of 512)
  *          of the zeros                          0  8  confirmed position
- *   16  2  version, 1                            8     the reader's note, 64 bytes at most
+ *   16  2  version, 1                            8     the reader's note, 320 bytes at most
  *   18  2  104
  *   20  4  size of the payload
  *   24  8  salt

@@ -35,7 +35,7 @@
 #define FT_LOG_READER_NAME_SIZE 32
 
 /* What a reader may keep with its confirmed position. */
-#define FT_LOG_NOTE_SIZE_MAX 64
+#define FT_LOG_NOTE_SIZE_MAX 320
 
 /* What is known of a block without looking into it. */
 struct ft_block_info {

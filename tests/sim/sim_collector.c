@@ -118,7 +118,7 @@ void sim_collector_says(struct sim_collector *collector, struct sim_conn *conn, 
     if (response.kind == FT_RESPONSE_WELCOME) {
         SIM_TRACE(sim, "collector welcomes agent %u on %u: it has %" PRIu64, conn->agent_index,
                   conn->number, response.welcome.durable_seq);
-        sim_oracle_told(sim, instance, response.welcome.durable_seq);
+        sim_oracle_welcomed(sim, instance, response.welcome.durable_seq);
     } else if (response.kind == FT_RESPONSE_ACK) {
         SIM_TRACE(sim, "collector acknowledges %" PRIu64 " to agent %u on %u",
                   response.ack.durable_seq, conn->agent_index, conn->number);
@@ -160,9 +160,10 @@ static void boot(void *self)
 /* The table tells repeats by looking for them. */
 static ft_err take_gaps(void *ctx, const struct ft_instance_key *key, const struct ft_ranges *gaps)
 {
-    (void)ctx;
-    (void)key;
-    (void)gaps;
+    struct sim_collector *collector = ctx;
+    for (unsigned i = 0; i < gaps->n; i++) {
+        sim_oracle_gap(collector->sim, key, gaps->at[i].first, gaps->at[i].last);
+    }
     return FT_OK;
 }
 
@@ -185,7 +186,8 @@ static ft_err open_store(struct sim_collector *collector)
     FT_TRY(ft_sinker_create(&sinker, &collector->sinker, NULL));
     uint64_t position = ft_sinker_stats(collector->sinker)->committed_position;
     uint64_t n_behind;
-    FT_TRY(ft_recovery_from_log(collector->log, position, collector->instances, take_gaps, NULL));
+    FT_TRY(
+        ft_recovery_from_log(collector->log, position, collector->instances, take_gaps, collector));
     FT_TRY(ft_recovery_reconcile(collector->instances, NULL, position, &n_behind));
     return ft_ledger_write(collector->ledger, true);
 }

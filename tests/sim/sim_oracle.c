@@ -192,7 +192,8 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
              * as lost stays so. */
             continue;
         }
-        if (seq > instance->told_seq) {
+        if (seq > instance->told_seq &&
+            (seq > instance->welcome_seq || (instance->seqs[seq].flags & SIM_SEQ_GAP) != 0)) {
             sim_broken(sim,
                        "agent %u takes %" PRIu64 " for acknowledged; the collector told %" PRIu64,
                        instance->agent, seq, instance->told_seq);
@@ -349,6 +350,16 @@ void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t
     }
 }
 
+void sim_oracle_gap(struct sim *sim, const struct ft_instance_key *key, uint64_t first_seq,
+                    uint64_t last_seq)
+{
+    struct sim_instance *instance = sim_oracle_find(sim, &key->agent_id, &key->instance_id);
+    for (uint64_t seq = first_seq; instance != NULL && seq <= last_seq && seq <= instance->n;
+         seq++) {
+        instance->seqs[seq].flags |= SIM_SEQ_GAP;
+    }
+}
+
 void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq)
 {
     if (durable_seq > instance->n) {
@@ -359,6 +370,12 @@ void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t du
     if (durable_seq > instance->told_seq) {
         instance->told_seq = durable_seq;
     }
+}
+
+void sim_oracle_welcomed(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq)
+{
+    sim_oracle_told(sim, instance, durable_seq);
+    instance->welcome_seq = durable_seq;
 }
 
 void sim_oracle_table_begin(struct sim *sim)
@@ -390,7 +407,7 @@ void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
     }
     if ((at->flags & SIM_SEQ_STORED) != 0) {
         sim_broken(sim, "the table has event %" PRIu64 " of agent %u twice", seq, instance->agent);
-    } else if (seq <= instance->stored_last) {
+    } else if (seq <= instance->stored_last && (at->flags & SIM_SEQ_GAP) == 0) {
         sim_broken(sim, "the table has event %" PRIu64 " of agent %u behind %" PRIu64, seq,
                    instance->agent, instance->stored_last);
     }
@@ -398,7 +415,7 @@ void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
         sim_broken(sim, "the table has event %" PRIu64 " of agent %u, which breaks the rules", seq,
                    instance->agent);
     }
-    instance->stored_last = seq;
+    instance->stored_last = seq > instance->stored_last ? seq : instance->stored_last;
     instance->stored_losses += loss_count;
     set_flag(at, SIM_SEQ_STORED, &instance->n_stored);
 }

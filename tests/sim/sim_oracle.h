@@ -37,7 +37,8 @@ enum sim_seq_flag {
     SIM_SEQ_EXCUSED = 16, /* A silent fault of a disk has hit its block. */
     SIM_SEQ_POISON = 32,  /* Its block breaks the rules. */
     SIM_SEQ_GONE = 64,    /* The agent was told that the collector has lost it, and has freed it. */
-    SIM_SEQ_CRASHED = 128 /* It was in the memory of a process that died, or in a damaged block. */
+    SIM_SEQ_CRASHED = 128, /* It was in the memory of a process that died, or in a damaged block. */
+    SIM_SEQ_GAP = 256      /* The collector asks for it behind what it has. */
 };
 
 struct sim_seq {
@@ -62,6 +63,7 @@ struct sim_instance {
     uint64_t n_crashed;
     uint64_t n_excused;
     uint64_t told_seq;    /* The most that the collector has told. */
+    uint64_t welcome_seq; /* Of that its last Welcome told, but for what it asked for. */
     uint64_t stored_last; /* The last seq in the table. */
     uint64_t n_stored;
     uint64_t stored_losses; /* What the LOSS events in the table add up to. */
@@ -112,7 +114,11 @@ void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t
 uint64_t sim_oracle_lost(const struct sim_instance *instance);
 
 /* The collector. */
+/* The table may get these behind others. */
+void sim_oracle_gap(struct sim *sim, const struct ft_instance_key *key, uint64_t first_seq,
+                    uint64_t last_seq);
 void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq);
+void sim_oracle_welcomed(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq);
 /* The table is read anew: what is in it follows. */
 void sim_oracle_table_begin(struct sim *sim);
 void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,

@@ -244,16 +244,6 @@ TEST(what_was_told_as_lost_is_not_told_again_after_a_power_cut)
     world.rejects = 1; /* It would say so again if it were sent again. */
     run_for(&world, 10 * FT_NS_PER_S);
     CHECK_INT(world.rejected_events, 20);
-    world.rejects = 0;
-    set_back(&world, 5);
-    world.n_lost = 1;
-    world.lost[0] = (struct ft_msg_hole){6, 10};
-    world.durable_seq = 50;
-    run_for(&world, 10 * FT_NS_PER_S);
-    CHECK_INT(world.n_gone, 1);
-    restart(&world, FT_FAULT_LOSE);
-    run_for(&world, 10 * FT_NS_PER_S);
-    CHECK_INT(world.n_gone, 1);
     teardown(&world);
 }
 
@@ -292,30 +282,109 @@ TEST(what_is_wanted_again_and_dropped_is_told_by_the_log)
     teardown(&world);
 }
 
-TEST(what_the_collector_says_it_lost_is_told_once)
+/* The collector loses first..last, and asks for it on the next stream. */
+static void lose(struct world *world, uint64_t first, uint64_t last)
+{
+    for (uint64_t seq = first; seq <= last; seq++) {
+        world->stored[seq] = 0;
+        if (world->told[seq] == 0) {
+            CHECK(ft_ranges_add(&world->lost, seq, seq));
+        }
+    }
+    world->cancelled = world->open;
+}
+
+TEST(what_the_collector_asks_for_is_sent_again_and_nothing_else)
 {
     struct world world;
-    setup_stored(&world, LARGE, LARGE, 20);
-    for (uint64_t seq = 31; seq <= 50; seq++) {
-        world.stored[seq] = 0;
-    }
-    world.n_lost = 3;
-    world.lost[0] = (struct ft_msg_hole){31, 40};
-    world.lost[1] = (struct ft_msg_hole){41, 50};
-    world.lost[2] = (struct ft_msg_hole){201, 300}; /* Never sent, so not lost. */
+    setup_stored(&world, LARGE, LARGE, 50);
+    lose(&world, 31, 50);
+    lose(&world, 208, 215);
+    CHECK(ft_ranges_add(&world.lost, 601, 700)); /* Never sent: it comes in its turn. */
+    uint64_t received = world.received_events;
+    world.acks = false;
+    run_for(&world, FT_NS_PER_S);
+    CHECK_INT(stats_of(&world)->acked_events, 30);
+    check_account(&world);
+    world.cancelled = true; /* In the middle of it. */
+    world.acks = true;
+    run_for(&world, 30 * FT_NS_PER_S);
+    CHECK_INT(world.n_gone, 0);
+    CHECK_INT(world.refilled_events, 28);
+    CHECK(world.received_events - received <= 2 * 40);
+    CHECK(ft_exporter_is_drained(world.exporter));
+    check_each_once(&world);
+    seal(&world, 10, 1000);
+    run_for(&world, FT_NS_PER_S);
+    check_each_once(&world);
+    CHECK_INT(world.durable_seq, 510);
+    teardown(&world);
+}
+
+TEST(what_is_asked_for_in_vain_is_told_once)
+{
+    struct world world;
+    setup_stored(&world, LARGE, 100000, 500);
+    lose(&world, 31, 50);
+    lose(&world, 101, 120);
+    lose(&world, 4981, 4990);
+    struct ft_ranges asked = world.lost;
     for (int i = 0; i < 3; i++) {
+        world.lost = asked; /* It may not know yet. */
+        if (i > 0) {
+            ft_ranges_remove(&world.lost, 4981, 4990);
+        }
         world.cancelled = true;
         run_for(&world, 10 * FT_NS_PER_S);
         CHECK_INT(world.n_gone, 2);
-        CHECK_INT(stats_of(&world)->gone_events, 20);
+        CHECK_INT(stats_of(&world)->gone_events, 40);
+        CHECK_INT(world.refilled_events, 10);
         check_each_once(&world);
     }
     /* What was told is not asked for again when the rest goes back. */
-    set_back(&world, 20);
+    set_back(&world, 4500);
     run_for(&world, 10 * FT_NS_PER_S);
     CHECK_INT(world.n_gone, 2);
     check_each_once(&world);
     teardown(&world);
+}
+
+/* Each of these was told, and a process that comes later knows it. */
+TEST(several_losses_are_remembered_over_a_restart)
+{
+    struct world world;
+    setup_stored(&world, LARGE, 0, 0);
+    move_to_disk(&world);
+    ft_exporter_enable(world.exporter);
+    for (unsigned i = 0; i < 100; i++) {
+        seal(&world, 10, 1000);
+        run_for(&world, FT_NS_PER_S / 100);
+    }
+    run_for(&world, FT_NS_PER_S);
+    for (uint64_t i = 0; i < 5; i++) {
+        lose(&world, 1 + 100 * i, 20 + 100 * i);
+    }
+    struct ft_ranges asked = world.lost;
+    run_for(&world, 10 * FT_NS_PER_S);
+    CHECK_INT(world.n_gone, 5);
+    for (unsigned i = 0; i < 2; i++) {
+        restart(&world, FT_FAULT_LOSE);
+        world.lost = asked;
+        run_for(&world, 10 * FT_NS_PER_S);
+        CHECK_INT(world.n_gone, 5);
+        CHECK_INT(stats_of(&world)->gone_events, 100);
+    }
+    teardown(&world);
+}
+
+static void lose_some(struct world *world, struct ft_random *r)
+{
+    run_for(world, 5 * FT_NS_PER_S);
+    if (world->log_options.bytes_max == LARGE && world->durable_seq > 0 && world->lost.n == 0) {
+        uint64_t first = 1 + ft_random_below(r, world->durable_seq);
+        uint64_t last = first + ft_random_below(r, 30);
+        lose(world, first, last < world->durable_seq ? last : world->durable_seq);
+    }
 }
 
 static void run_seed(uint64_t seed)
@@ -350,6 +419,9 @@ static void run_seed(uint64_t seed)
         case 2:
             run_for(&world, 5 * FT_NS_PER_S);
             world.cancelled = world.open;
+            break;
+        case 3:
+            lose_some(&world, r);
             break;
         default:
             break;

@@ -42,13 +42,13 @@ struct world {
     uint64_t hellos;
     uint64_t statuses;
     uint64_t received_events; /* With repeats. */
+    uint64_t refilled_events; /* That it had asked for. */
     uint64_t next_seq;
     struct ft_msg_hello hello;
     struct ft_uuid store_epoch;
     const struct ft_receipt_signer *signer; /* NULL: it gives no receipts. */
-    unsigned n_lost;                        /* What its Welcome says. */
-    struct ft_msg_hole lost[FT_WIRE_LOST_MAX];
-    bool spoils_welcome; /* Its receipt there is not good. */
+    struct ft_ranges lost;                  /* What its Welcome asks for. */
+    bool spoils_welcome;                    /* Its receipt there is not good. */
     /* What it has, where a test asks: events that it stored, and that came twice. */
     bool counts;
     uint8_t stored[STORED_MAX];
@@ -166,8 +166,10 @@ static inline void take_hello(struct world *world, const struct ft_msg_hello *he
                                               .durable_seq = world->durable_seq,
                                               .window_bytes = world->window_bytes,
                                               .status_interval_ms = 5000}};
-    welcome.welcome.n_lost = world->n_lost;
-    memcpy(welcome.welcome.lost, world->lost, sizeof world->lost);
+    for (unsigned i = 0; i < world->lost.n; i++) {
+        welcome.welcome.lost[welcome.welcome.n_lost++] =
+            (struct ft_msg_hole){world->lost.at[i].first, world->lost.at[i].last};
+    }
     if (world->signer != NULL) {
         welcome.welcome.has_receipt_key = true;
         memcpy(welcome.welcome.receipt_key, ft_receipt_signer_key(world->signer), 32);
@@ -188,6 +190,7 @@ static inline void take_block(struct world *world, const uint8_t *data, size_t s
     uint64_t first = strtoull(text, &end, 10);
     uint64_t count = strtoull(end, NULL, 10);
     world->received_events += count;
+    bool fills = false;
     if (world->counts) {
         CHECK(first + count <= STORED_MAX);
         bool rejected = world->acks && world->rejects != 0 && first % world->rejects == 0 &&
@@ -197,7 +200,14 @@ static inline void take_block(struct world *world, const uint8_t *data, size_t s
             world->rejected.rejected[0] = (struct ft_msg_range){first, first + count - 1, "poison"};
         }
         for (uint64_t seq = first; seq < first + count && world->acks && !rejected; seq++) {
-            world->stored[seq] = (uint8_t)(world->stored[seq] + (seq > world->durable_seq));
+            bool is_asked = ft_ranges_overlap(&world->lost, seq, seq) > 0;
+            world->stored[seq] =
+                (uint8_t)(world->stored[seq] + (seq > world->durable_seq || is_asked));
+            world->refilled_events += is_asked;
+            fills = fills || is_asked;
+        }
+        if (fills) {
+            ft_ranges_remove(&world->lost, first, first + count - 1);
         }
     } else {
         CHECK_INT(first, world->expected_seq);
@@ -206,6 +216,9 @@ static inline void take_block(struct world *world, const uint8_t *data, size_t s
     if (first + count - 1 > world->durable_seq && world->acks) {
         world->durable_seq = first + count - 1;
         send_ack(world);
+    } else if (fills) {
+        struct ft_response ack = make_ack(world, first + count - 1);
+        respond(world, &ack);
     }
 }
 
