@@ -4,6 +4,7 @@
 #include "sinker_world.h"
 
 #include <limits.h>
+#include <stdio.h>
 
 #include "collector/account.h"
 
@@ -106,6 +107,10 @@ static void check_one_in(uint64_t n_blocks, uint64_t every_block, uint64_t batch
     CHECK_INT(ft_sinker_stats(world->sinker)->quarantined_blocks, n_poison);
     check_accounted(world);
     teardown(world);
+    printf("matrix: R17 %llu blocks, every %lluth of which the sink refuses, %s; the %llu are in "
+           "quarantine, all others are stored, and every event is accounted for\n",
+           (unsigned long long)n_blocks, (unsigned long long)every_block,
+           at_commit ? "at the commit" : "at once", (unsigned long long)n_poison);
 }
 
 TEST(one_in_a_thousand)
