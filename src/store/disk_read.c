@@ -48,6 +48,12 @@ static ft_err load(struct ft_log_reader *reader, uint64_t offset,
                    const struct ft_store_block_header *header, struct found *found);
 static void after_io_error(struct ft_log_reader *reader, const struct place *place, ft_err err);
 
+/* One that reads again from further back still holds what it was given before. */
+static void note_taken(struct ft_log_cursor *cursor, uint64_t position)
+{
+    cursor->taken = position > cursor->taken ? position : cursor->taken;
+}
+
 ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
                           struct ft_block *ret_block)
 {
@@ -94,7 +100,7 @@ ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,
             continue;
         }
         reader->next = found.next;
-        reader->cursor->taken = found.next - 1;
+        note_taken(reader->cursor, found.next - 1);
         reader->hint_number = found.next_offset != 0 ? place.number : 0;
         reader->hint_position = found.next;
         reader->hint_offset = found.next_offset;
@@ -215,7 +221,7 @@ static bool find_place_locked(struct ft_log *log, struct ft_log_reader *reader, 
         atomic_fetch_add(&buf->refs, 1);
         ft_store_buf_to_block(buf, ret_block);
         reader->next = buf->position + 1;
-        reader->cursor->taken = buf->position;
+        note_taken(reader->cursor, buf->position);
         reader->hint_number = buf->segment_number;
         reader->hint_position = reader->next;
         reader->hint_offset = buf->offset + buf->frame_size;

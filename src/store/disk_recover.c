@@ -87,6 +87,7 @@ ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *optio
     bytes = bytes < share ? bytes : share;
     own->segment_bytes = bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN;
     own->segment_bytes = ft_store_disk_share_of_space(own, own->segment_bytes);
+    own->base.unkept_max = own->segment_bytes;
     ft_err err = ft_store_disk_recover(own, on_damage, on_damage_ctx);
     if (err != FT_OK) {
         ft_log_destroy(&own->base);

@@ -253,7 +253,8 @@ void ft_log_reader_note(struct ft_log_reader *reader, uint8_t note[FT_LOG_NOTE_S
                         size_t *ret_size);
 /*
  * On disk, with readers_hold: takes blocks of 'bytes' together behind the confirmed position for
- * given out, and their whole segments: before a restart they may have been.
+ * given out, and their whole segments: before a restart they may have been.  The position may have
+ * been further on by a segment, because only what frees one is made durable.
  */
 void ft_log_reader_hold(struct ft_log_reader *reader, uint64_t bytes);
 /* Blocks and events behind the confirmed position.  It may walk one segment: only while nothing is

@@ -99,6 +99,7 @@ struct ft_log {
     /* Set at creation. */
     const struct ft_log_home *home;
     struct ft_log_options options;
+    uint64_t unkept_max; /* Bytes that a reader may have confirmed without its place being kept. */
     void (*listener)(void *ctx);
     void *listener_ctx;
 

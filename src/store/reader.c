@@ -126,6 +126,7 @@ void ft_log_reader_hold(struct ft_log_reader *reader, uint64_t bytes)
     ft_mutex_lock(&log->lock);
     struct ft_log_cursor *cursor = reader->cursor;
     uint64_t held = 0;
+    bytes += log->unkept_max;
     for (size_t i = 0; i < log->n_segments && held < bytes; i++) {
         const struct ft_log_segment *segment = log->segments[i];
         if (segment->last <= cursor->confirmed) {

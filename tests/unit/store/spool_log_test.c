@@ -246,6 +246,41 @@ TEST(what_a_reader_holds_stays_and_the_next_goes)
     ft_disk_destroy(account.disk);
 }
 
+/* A power cut forgets what was confirmed last: the reader had come further than its place says. */
+TEST(what_a_reader_may_have_held_before_a_power_cut_stays)
+{
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    struct ft_log_options options = options_of(&account);
+    options.segment_bytes = 8 << 10; /* Seven blocks. */
+    struct ft_log *log = open_log(&account, &options);
+    struct ft_log_reader *reader;
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    append_n(log, 1, 7);
+    sync_log(log);
+    CHECK_INT(read_all(reader), 7);
+    CHECK_OK(ft_log_reader_confirm(reader, 7));
+    append_n(log, 8, 10);
+    sync_log(log);
+    CHECK_INT(read_all(reader), 3);
+    ft_fault_disk_stop_now(account.disk);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_fault_disk_restart(account.disk, FT_FAULT_LOSE);
+    log = open_log(&account, &options);
+    CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+    CHECK_INT(ft_log_reader_confirmed(reader), 0);
+    ft_log_reader_hold(reader, 3 * BLOCK_SIZE);
+    struct ft_block block;
+    CHECK_OK(ft_log_reader_next(reader, true, &block)); /* It reads again from the beginning. */
+    ft_block_release(&block);
+    append_n(log, 11, 100);
+    CHECK(account.n_dropped > 0);
+    CHECK(account.ranges[0].first > 10);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
 TEST(dropped_positions_do_not_come_back)
 {
     /* The power fails between the account and the removal: the file is there again. */
