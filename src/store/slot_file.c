@@ -143,7 +143,10 @@ static ft_err write_anew(struct ft_slot_file *slots, const uint8_t *slot, size_t
     return slots->disk->ops->open(slots->disk, slots->name, false, &slots->file);
 }
 
-/* Opens the file that is there; its newest slot is the one to be left alone. */
+/*
+ * Opens the file that is there; its newest slot is the one to be left alone.  A process before this
+ * one may have failed to sync it, and then it is in the page cache only: it is written again.
+ */
 static ft_err adopt(struct ft_slot_file *slots)
 {
     const struct ft_disk_ops *ops = slots->disk->ops;
@@ -175,10 +178,18 @@ static ft_err adopt(struct ft_slot_file *slots)
             slots->stable = i;
         }
     }
-    free(data);
     if (err == FT_OK && newest == 0) {
         err = FT_E_CORRUPT;
     }
+    if (err == FT_OK) {
+        uint64_t at = slots->stable * slot_bytes;
+        err = ops->write_at(file, at, data + at, slot_bytes);
+    }
+    if (err == FT_OK) {
+        err = ops->sync(file);
+        slots->spoilt = err != FT_OK;
+    }
+    free(data);
     if (err != FT_OK) {
         ft_slot_file_close(slots);
     }
