@@ -278,7 +278,11 @@ static ft_err drop_doubtful(struct ft_store_disk_log *disk)
     bool in_doubt;
     ft_mutex_lock(&disk->base.lock);
     uint64_t floor = ft_store_confirmed_locked(&disk->base);
+    bool is_unkept = ft_store_held_locked(&disk->base) < floor;
     ft_mutex_unlock(&disk->base.lock);
+    if (is_unkept) {
+        FT_TRY(ft_store_keep_places(&disk->base)); /* More was confirmed since the first try. */
+    }
     ft_err err = ft_store_drop_listed(&disk->base, disk->doubtful, floor, &in_doubt);
     if (!in_doubt) {
         disk->doubtful = NULL;

@@ -25,6 +25,8 @@
 /* Segments at the end that are together smaller than this become one. */
 #define COMPACT_BYTES_MAX (UINT64_C(1) << 20)
 
+/* A file is written again in place by so much. */
+#define CHUNK_BYTES ((size_t)64 << 10)
 /* More that is uncertain is not written again. */
 #define TAIL_BYTES_MAX (FT_STORE_UNSYNCED_MAX + 2 * FT_LOG_BLOCK_SIZE_MAX)
 
@@ -86,8 +88,8 @@ ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *optio
     uint64_t share = options->bytes_max / SEGMENT_SHARE;
     bytes = bytes < share ? bytes : share;
     own->segment_bytes = bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN;
+    own->base.unkept_max = own->segment_bytes; /* Before this start there may have been room. */
     own->segment_bytes = ft_store_disk_share_of_space(own, own->segment_bytes);
-    own->base.unkept_max = own->segment_bytes;
     ft_err err = ft_store_disk_recover(own, on_damage, on_damage_ctx);
     if (err != FT_OK) {
         ft_log_destroy(&own->base);
@@ -442,6 +444,24 @@ static ft_err bound_tail(struct recovery *recovery, uint64_t *split)
     return FT_OK;
 }
 
+/* A process before this one may have failed to sync it: then what is read is in the page cache
+ * only, and a sync would find nothing to write. */
+static ft_err write_again(struct ft_disk_file *file)
+{
+    const struct ft_disk_ops *ops = file->disk->ops;
+    uint8_t *chunk = malloc(CHUNK_BYTES);
+    ft_err err = chunk != NULL ? FT_OK : ft_err_from_errno(ENOMEM);
+    size_t size = CHUNK_BYTES;
+    for (uint64_t at = 0; err == FT_OK && size == CHUNK_BYTES; at += size) {
+        err = ops->read_at(file, at, chunk, CHUNK_BYTES, &size);
+        if (err == FT_OK && size > 0) {
+            err = ops->write_at(file, at, chunk, size);
+        }
+    }
+    free(chunk);
+    return err;
+}
+
 static ft_err sync_in_place(struct recovery *recovery, uint64_t split)
 {
     struct ft_disk *disk = recovery->disk->disk;
@@ -454,7 +474,10 @@ static ft_err sync_in_place(struct recovery *recovery, uint64_t split)
         ft_store_segment_name(candidate->number, name);
         struct ft_disk_file *file;
         FT_TRY(disk->ops->open(disk, name, false, &file));
-        ft_err err = disk->ops->sync(file);
+        ft_err err = write_again(file);
+        if (err == FT_OK) {
+            err = disk->ops->sync(file);
+        }
         disk->ops->close(file);
         FT_TRY(err);
     }

@@ -145,7 +145,8 @@ static ft_err write_anew(struct ft_slot_file *slots, const uint8_t *slot, size_t
 
 /*
  * Opens the file that is there; its newest slot is the one to be left alone.  A process before this
- * one may have failed to sync it, and then it is in the page cache only: it is written again.
+ * one may have failed to sync it, and then it is in the page cache only: it is written again.  The
+ * other goes along; what of the file is on the disk is written over with the same.
  */
 static ft_err adopt(struct ft_slot_file *slots)
 {
@@ -182,8 +183,7 @@ static ft_err adopt(struct ft_slot_file *slots)
         err = FT_E_CORRUPT;
     }
     if (err == FT_OK) {
-        uint64_t at = slots->stable * slot_bytes;
-        err = ops->write_at(file, at, data + at, slot_bytes);
+        err = ops->write_at(file, 0, data, size);
     }
     if (err == FT_OK) {
         err = ops->sync(file);
