@@ -8,6 +8,7 @@ static void finish(struct ft_exporter *exporter, const struct ft_msg_range *reje
 static void read_blocks(struct ft_exporter *exporter);
 static bool settle_lost(struct ft_exporter *exporter);
 static void take_block(struct ft_exporter *exporter, struct ft_block *block);
+static void close_hole(struct ft_exporter *exporter, const struct ft_block_info *next);
 static void push_lost(struct ft_exporter *exporter, const struct ft_block_info *info,
                       uint64_t position, enum ft_loss_cause cause, const char *reason);
 
@@ -210,6 +211,7 @@ static void read_blocks(struct ft_exporter *exporter)
         } else if (err != FT_E_CORRUPT) {
             return;
         } else if (block.info.n_events > 0) {
+            close_hole(exporter, &block.info);
             push_lost(exporter, &block.info, block.position, FT_LOSS_SPOOL_DAMAGED,
                       "the block failed its checksum");
         } else {
@@ -233,6 +235,7 @@ static bool settle_lost(struct ft_exporter *exporter)
 static void take_block(struct ft_exporter *exporter, struct ft_block *block)
 {
     uint64_t last_seq = block->info.first_seq + block->info.n_events - 1;
+    close_hole(exporter, &block->info);
     if (block->info.n_events > 0 && ft_holes_overlap(&exporter->holes, block->info.first_seq,
                                                      last_seq) == block->info.n_events) {
         /* Read again after the collector's position went back, but not stored then either. */
@@ -248,20 +251,24 @@ static void take_block(struct ft_exporter *exporter, struct ft_block *block)
         ft_block_release(block);
         return;
     }
-    uint64_t first_seq = block->info.first_seq;
-    if (exporter->hole_position != 0 && first_seq > exporter->read_seq + 1) {
-        struct ft_block_info hole = block->info;
+    exporter->read_seq = last_seq;
+    bool stored = ft_exporter_has(exporter, &block->info);
+    ft_flight_push(&exporter->flight, block, last_seq <= exporter->sent_seq);
+    ft_flight_at(&exporter->flight, exporter->flight.n - 1)->stored = stored;
+}
+
+/* Before a block was something of which nothing could be read: what is missing was in there. */
+static void close_hole(struct ft_exporter *exporter, const struct ft_block_info *next)
+{
+    if (exporter->hole_position != 0 && next->first_seq > exporter->read_seq + 1) {
+        struct ft_block_info hole = *next;
         hole.first_seq = exporter->read_seq + 1;
-        uint64_t n_events = first_seq - hole.first_seq;
+        uint64_t n_events = next->first_seq - hole.first_seq;
         hole.n_events = n_events < UINT32_MAX ? (uint32_t)n_events : UINT32_MAX;
         push_lost(exporter, &hole, exporter->hole_position, FT_LOSS_SPOOL_DAMAGED,
                   "blocks cannot be read");
     }
     exporter->hole_position = 0;
-    exporter->read_seq = first_seq + block->info.n_events - 1;
-    bool stored = ft_exporter_has(exporter, &block->info);
-    ft_flight_push(&exporter->flight, block, last_seq <= exporter->sent_seq);
-    ft_flight_at(&exporter->flight, exporter->flight.n - 1)->stored = stored;
 }
 
 /* In its turn: its place is confirmed with those before it. */

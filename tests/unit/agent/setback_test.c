@@ -13,6 +13,7 @@
 #include "export/exporter.h"
 #include "lib/fault_disk.h"
 #include "lib/test.h"
+#include "store/format.h"
 #include "wire/batch_reader.h"
 
 #define MESSAGES_MAX  512
@@ -551,11 +552,19 @@ TEST(blocks_that_cannot_be_read_are_told_in_their_turn)
     content[size / 2] ^= 1;
     content = ft_fault_disk_content(world.disk, ft_fault_disk_name(world.disk, 6), &size);
     memset(content + size / 3, 0xee, 3000);
+    /* What comes next can be told from its header alone: the hole ends there all the same. */
+    struct ft_store_block_header header;
+    size_t at = (size / 3 + 3000 + 7) / 8 * 8;
+    while (!ft_store_decode_block_header(content + at, NULL, &header)) {
+        at += 8;
+        CHECK(at < size);
+    }
+    content[at + FT_STORE_BLOCK_HEADER_SIZE + 10] ^= 1;
     make(100);
     work(true, 60 * FT_NS_PER_S);
     make(1);
     work(true, 10 * FT_NS_PER_S);
-    CHECK(world.n_damaged >= 20 && world.n_damaged <= 200);
+    CHECK(world.n_damaged >= 20 && world.n_damaged <= 300);
     check_account();
     uint64_t n_missing = 0;
     for (uint32_t id = 2; id <= world.n_made; id++) {
