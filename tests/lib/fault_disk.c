@@ -68,6 +68,7 @@ struct fault_disk {
     uint64_t n_changing;
     uint64_t stop_at; /* 0: never. */
     bool stopped;
+    bool suspended;
     uint64_t capacity;
     uint64_t breaches;
     unsigned n_open;
@@ -216,8 +217,11 @@ static void forget_changes(struct fault_disk *disk)
 /* Counts a call and says whether it fails.  '*ret_cut': the power fails in this very call. */
 static ft_err enter(struct fault_disk *disk, enum ft_fault_op op, bool *ret_cut)
 {
-    disk->calls[op]++;
     *ret_cut = false;
+    if (disk->suspended && !disk->stopped) {
+        return FT_OK;
+    }
+    disk->calls[op]++;
     if (disk->stopped) {
         return ft_err_from_errno(EIO);
     }
@@ -878,6 +882,14 @@ bool ft_fault_disk_stopped(struct ft_disk *base)
     bool stopped = disk->stopped;
     ft_mutex_unlock(&disk->lock);
     return stopped;
+}
+
+void ft_fault_disk_suspend(struct ft_disk *base, bool suspended)
+{
+    struct fault_disk *disk = disk_of(base);
+    ft_mutex_lock(&disk->lock);
+    disk->suspended = suspended;
+    ft_mutex_unlock(&disk->lock);
 }
 
 uint64_t ft_fault_disk_changes(struct ft_disk *base)

@@ -70,6 +70,9 @@ void ft_fault_disk_stop_now(struct ft_disk *disk);
 bool ft_fault_disk_stopped(struct ft_disk *disk);
 /* Calls so far that change anything. */
 uint64_t ft_fault_disk_changes(struct ft_disk *disk);
+/* While it is suspended nothing that was planned happens, and calls are not counted: for a look
+ * that is no part of the run. */
+void ft_fault_disk_suspend(struct ft_disk *disk, bool suspended);
 /* All files are closed.  Heals all planned faults. */
 void ft_fault_disk_restart(struct ft_disk *disk, enum ft_fault_cut cut);
 

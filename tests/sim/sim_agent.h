@@ -54,6 +54,8 @@ void sim_agent_die(struct sim_agent *agent, bool silently, enum ft_fault_cut cut
 void sim_agent_quit(struct sim_agent *agent);
 /* The disk may have stopped in the middle of a step: so has the process. */
 void sim_agent_after_step(struct sim_agent *agent);
+/* It ends with this step, because its disk has stopped: what it does now nobody hears. */
+bool sim_agent_is_dead(const struct sim_agent *agent);
 /* Its pipeline gave a block to its log. */
 void sim_agent_appended(struct sim_agent *agent, const struct ft_block_info *info, ft_err err);
 void sim_agent_check(struct sim_agent *agent);

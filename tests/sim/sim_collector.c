@@ -118,6 +118,7 @@ void sim_collector_says(struct sim_collector *collector, struct sim_conn *conn, 
     if (response.kind == FT_RESPONSE_WELCOME) {
         SIM_TRACE(sim, "collector welcomes agent %u on %u: it has %" PRIu64, conn->agent_index,
                   conn->number, response.welcome.durable_seq);
+        sim_oracle_settle_tail(sim, instance, response.welcome.durable_seq);
         sim_oracle_welcomed(sim, instance, response.welcome.durable_seq);
     } else if (response.kind == FT_RESPONSE_ACK) {
         SIM_TRACE(sim, "collector acknowledges %" PRIu64 " to agent %u on %u",

@@ -10,6 +10,9 @@
 #define DAY_NS       (86400 * FT_NS_PER_S)
 #define TEN_YEARS_NS (3652 * DAY_NS)
 
+static const enum ft_fault_op name_ops[] = {FT_FAULT_OPEN,   FT_FAULT_TRUNCATE, FT_FAULT_ALLOCATE,
+                                            FT_FAULT_REMOVE, FT_FAULT_RENAME,   FT_FAULT_LIST};
+
 const struct sim_fault_kind sim_fault_kinds[SIM_FAULT_N] = {
 #define SIM_FAULT_KIND(id, name, weight, least) [SIM_FAULT_##id] = {name, weight, least},
     SIM_FAULTS(SIM_FAULT_KIND)
@@ -20,9 +23,13 @@ static void run_faults(void *self);
 static void apply(struct sim *sim, enum sim_fault fault);
 static void apply_to_agent(struct sim *sim, enum sim_fault fault);
 static void apply_to_collector(struct sim *sim, enum sim_fault fault);
-static void apply_to_disk(struct sim *sim, enum sim_fault fault);
+static void apply_to_disk(struct sim *sim, struct sim_disk_faults *disk, enum sim_fault fault);
 static void apply_to_clock(struct sim *sim, enum sim_fault fault);
 static void end_lasting(struct sim_faults *faults, bool all);
+static struct ft_disk *disk_of(struct sim *sim, const struct sim_disk_faults *disk);
+static void add_disk(struct sim_faults *faults, struct sim_agent *agent);
+static void observe_spool(void *ctx, const char *name, const uint8_t *content, size_t size,
+                          size_t offset, size_t length);
 static void observe(void *ctx, const char *name, const uint8_t *content, size_t size, size_t offset,
                     size_t length);
 static bool may_be_hit(const char *name);
@@ -33,25 +40,51 @@ void sim_faults_begin(struct sim *sim)
     *faults = (struct sim_faults){.sim = sim};
     sim_add_node(sim, &faults->node, "faults", run_faults, faults);
     sim_wake(&faults->node, sim->now_ns + sim->plan.fault_gap_ns);
-    ft_fault_disk_observe(sim->collector.disk, observe, sim);
-    ft_fault_disk_expose(sim->collector.disk, may_be_hit);
+    add_disk(faults, NULL);
+    for (unsigned i = 0; i < sim->plan.n_agents; i++) {
+        if (sim->agents[i].spool.disk != NULL) {
+            add_disk(faults, &sim->agents[i]);
+        }
+    }
 }
 
 void sim_faults_end(struct sim *sim)
 {
     end_lasting(&sim->faults, true);
-    ft_fault_disk_heal(sim->collector.disk);
+    for (size_t i = 0; i < sim->faults.n_disks; i++) {
+        ft_fault_disk_heal(disk_of(sim, &sim->faults.disks[i]));
+    }
     sim_net_calm(sim);
+}
+
+static void add_disk(struct sim_faults *faults, struct sim_agent *agent)
+{
+    struct sim_disk_faults *disk = &faults->disks[faults->n_disks++];
+    *disk = (struct sim_disk_faults){.agent = agent};
+    struct ft_disk *own = disk_of(faults->sim, disk);
+    if (agent != NULL) {
+        ft_fault_disk_observe(own, observe_spool, agent);
+    } else {
+        ft_fault_disk_observe(own, observe, faults->sim);
+    }
+    ft_fault_disk_expose(own, may_be_hit);
+}
+
+static struct ft_disk *disk_of(struct sim *sim, const struct sim_disk_faults *disk)
+{
+    return disk->agent != NULL ? disk->agent->spool.disk : sim->collector.disk;
 }
 
 void sim_count(struct sim *sim, enum sim_fault fault) { sim->result->faults[fault]++; }
 
-void sim_count_effects(struct sim *sim)
+static void count_effects(struct sim *sim, struct sim_disk_faults *disk)
 {
     struct ft_fault_effects now;
-    ft_fault_disk_effects(sim->collector.disk, &now);
-    const struct ft_fault_effects *before = &sim->faults.effects;
+    ft_fault_disk_effects(disk_of(sim, disk), &now);
+    const struct ft_fault_effects *before = &disk->effects;
+    /* Both lists are in the same order. */
     uint64_t *counts = sim->result->faults;
+    counts += disk->agent != NULL ? SIM_FAULT_SPOOL_CUT_LOSES - SIM_FAULT_CUT_LOSES : 0;
     counts[SIM_FAULT_CUT_LOSES] += now.cuts - before->cuts;
     counts[SIM_FAULT_CUT_REORDERS] += now.reordered - before->reordered;
     counts[SIM_FAULT_CUT_NAMES] += now.names_lost - before->names_lost;
@@ -61,16 +94,21 @@ void sim_count_effects(struct sim *sim)
     counts[SIM_FAULT_SYNC_ERROR] += now.failed[FT_FAULT_SYNC] - before->failed[FT_FAULT_SYNC];
     counts[SIM_FAULT_DIR_SYNC_ERROR] +=
         now.failed[FT_FAULT_SYNC_DIR] - before->failed[FT_FAULT_SYNC_DIR];
-    static const enum ft_fault_op names[] = {FT_FAULT_OPEN,   FT_FAULT_TRUNCATE, FT_FAULT_ALLOCATE,
-                                             FT_FAULT_REMOVE, FT_FAULT_RENAME,   FT_FAULT_LIST};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        counts[SIM_FAULT_NAME_ERROR] += now.failed[names[i]] - before->failed[names[i]];
+    for (size_t i = 0; i < sizeof name_ops / sizeof name_ops[0]; i++) {
+        counts[SIM_FAULT_NAME_ERROR] += now.failed[name_ops[i]] - before->failed[name_ops[i]];
     }
     counts[SIM_FAULT_DISK_FULL] += now.full - before->full;
     counts[SIM_FAULT_BIT_FLIP] += now.rotten_bytes - before->rotten_bytes;
     counts[SIM_FAULT_LOST_WRITE] += now.lost_writes - before->lost_writes;
     counts[SIM_FAULT_MISDIRECTED] += now.misdirected_writes - before->misdirected_writes;
-    sim->faults.effects = now;
+    disk->effects = now;
+}
+
+void sim_count_effects(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->faults.n_disks; i++) {
+        count_effects(sim, &sim->faults.disks[i]);
+    }
 }
 
 static void run_faults(void *self)
@@ -108,8 +146,14 @@ static void apply(struct sim *sim, enum sim_fault fault)
         apply_to_agent(sim, fault);
     } else if (fault < SIM_FAULT_CUT_LOSES) {
         apply_to_collector(sim, fault);
+    } else if (fault < SIM_FAULT_SPOOL_CUT_LOSES) {
+        apply_to_disk(sim, &sim->faults.disks[0], fault);
     } else if (fault < SIM_FAULT_DELAY) {
-        apply_to_disk(sim, fault);
+        if (sim->faults.n_disks > 1) {
+            uint64_t i = 1 + sim_below(&sim->fault_random, sim->faults.n_disks - 1);
+            apply_to_disk(sim, &sim->faults.disks[i],
+                          fault - SIM_FAULT_SPOOL_CUT_LOSES + SIM_FAULT_CUT_LOSES);
+        }
     } else if (fault < SIM_FAULT_CLOCK_BACK) {
         sim_net_disturb(sim, fault);
     } else {
@@ -184,10 +228,9 @@ static ft_err some_error(struct ft_random_seeded *random)
     return ft_err_from_errno(errnos[sim_below(random, sizeof errnos / sizeof errnos[0])]);
 }
 
-static void fail(struct sim *sim, enum ft_fault_op op)
+static void fail(struct sim *sim, struct sim_disk_faults *disk, enum ft_fault_op op)
 {
     struct ft_random_seeded *random = &sim->fault_random;
-    sim->collector.places_may_lag = true; /* It may be an error of a full disk. */
     uint64_t nth = 1 + sim_below(random, 20);
     uint64_t n_times = 1 + sim_below(random, 3);
     if (op == FT_FAULT_READ) {
@@ -195,48 +238,48 @@ static void fail(struct sim *sim, enum ft_fault_op op)
         n_times = 1;
     } else if (sim_one_in(random, 4)) {
         n_times = UINT64_MAX;
-        sim->faults.errors_to_ns = sim->now_ns + sim_between(random, 0, 20 * FT_NS_PER_S);
-        sim_wake(&sim->faults.node, sim->faults.errors_to_ns);
+        disk->errors_to_ns = sim->now_ns + sim_between(random, 0, 20 * FT_NS_PER_S);
+        sim_wake(&sim->faults.node, disk->errors_to_ns);
     }
-    ft_fault_disk_fail(sim->collector.disk, op, nth, n_times, some_error(random));
+    ft_fault_disk_fail(disk_of(sim, disk), op, nth, n_times, some_error(random));
 }
 
-static void apply_to_disk(struct sim *sim, enum sim_fault fault)
+static void apply_to_disk(struct sim *sim, struct sim_disk_faults *disk, enum sim_fault fault)
 {
-    static const enum ft_fault_op names[] = {FT_FAULT_OPEN,   FT_FAULT_TRUNCATE, FT_FAULT_ALLOCATE,
-                                             FT_FAULT_REMOVE, FT_FAULT_RENAME,   FT_FAULT_LIST};
     struct ft_random_seeded *random = &sim->fault_random;
-    struct ft_disk *disk = sim->collector.disk;
+    struct ft_disk *own = disk_of(sim, disk);
+    if (disk->agent == NULL && fault <= SIM_FAULT_DISK_FULL) {
+        sim->collector.places_may_lag = true; /* It may be an error of a full disk. */
+    }
     switch (fault) {
     case SIM_FAULT_READ_ERROR:
-        fail(sim, FT_FAULT_READ);
+        fail(sim, disk, FT_FAULT_READ);
         break;
     case SIM_FAULT_WRITE_ERROR:
-        fail(sim, FT_FAULT_WRITE);
+        fail(sim, disk, FT_FAULT_WRITE);
         break;
     case SIM_FAULT_SYNC_ERROR:
-        fail(sim, FT_FAULT_SYNC);
+        fail(sim, disk, FT_FAULT_SYNC);
         break;
     case SIM_FAULT_DIR_SYNC_ERROR:
-        fail(sim, FT_FAULT_SYNC_DIR);
+        fail(sim, disk, FT_FAULT_SYNC_DIR);
         break;
     case SIM_FAULT_NAME_ERROR:
-        fail(sim, names[sim_below(random, sizeof names / sizeof names[0])]);
+        fail(sim, disk, name_ops[sim_below(random, sizeof name_ops / sizeof name_ops[0])]);
         break;
     case SIM_FAULT_DISK_FULL:
-        sim->collector.places_may_lag = true;
-        ft_fault_disk_set_capacity(disk, 1 + sim_below(random, 32 << 10));
-        sim->faults.disk_full_to_ns = sim->now_ns + sim_between(random, 0, 20 * FT_NS_PER_S);
-        sim_wake(&sim->faults.node, sim->faults.disk_full_to_ns);
+        ft_fault_disk_set_capacity(own, 1 + sim_below(random, 32 << 10));
+        disk->full_to_ns = sim->now_ns + sim_between(random, 0, 20 * FT_NS_PER_S);
+        sim_wake(&sim->faults.node, disk->full_to_ns);
         break;
     case SIM_FAULT_BIT_FLIP:
-        (void)ft_fault_disk_rot(disk);
+        (void)ft_fault_disk_rot(own);
         break;
     case SIM_FAULT_LOST_WRITE:
-        ft_fault_disk_lose_write(disk, 1 + sim_below(random, 20));
+        ft_fault_disk_lose_write(own, 1 + sim_below(random, 20));
         break;
     case SIM_FAULT_MISDIRECTED:
-        ft_fault_disk_misdirect_write(disk, 1 + sim_below(random, 20));
+        ft_fault_disk_misdirect_write(own, 1 + sim_below(random, 20));
         break;
     default:
         abort();
@@ -257,13 +300,16 @@ static void apply_to_clock(struct sim *sim, enum sim_fault fault)
 static void end_lasting(struct sim_faults *faults, bool all)
 {
     struct sim *sim = faults->sim;
-    if (faults->disk_full_to_ns != 0 && (all || faults->disk_full_to_ns <= sim->now_ns)) {
-        ft_fault_disk_set_capacity(sim->collector.disk, 0);
-        faults->disk_full_to_ns = 0;
-    }
-    if (faults->errors_to_ns != 0 && (all || faults->errors_to_ns <= sim->now_ns)) {
-        ft_fault_disk_heal(sim->collector.disk);
-        faults->errors_to_ns = 0;
+    for (size_t i = 0; i < faults->n_disks; i++) {
+        struct sim_disk_faults *disk = &faults->disks[i];
+        if (disk->full_to_ns != 0 && (all || disk->full_to_ns <= sim->now_ns)) {
+            ft_fault_disk_set_capacity(disk_of(sim, disk), 0);
+            disk->full_to_ns = 0;
+        }
+        if (disk->errors_to_ns != 0 && (all || disk->errors_to_ns <= sim->now_ns)) {
+            ft_fault_disk_heal(disk_of(sim, disk));
+            disk->errors_to_ns = 0;
+        }
     }
 }
 
@@ -338,5 +384,18 @@ static void observe(void *ctx, const char *name, const uint8_t *content, size_t 
         if (blocks[i].hit || behind) {
             sim_oracle_excuse(sim, &blocks[i].header.info);
         }
+    }
+}
+
+/* What it has hit is told as lost, and maybe more than that: counts of this agent are not exact. */
+static void observe_spool(void *ctx, const char *name, const uint8_t *content, size_t size,
+                          size_t offset, size_t length)
+{
+    struct sim_agent *agent = ctx;
+    (void)content;
+    SIM_TRACE(agent->sim, "silent fault in %s of agent %u, %zu bytes at %zu of %zu", name,
+              agent->index, length, offset, size);
+    if (agent->instance != NULL) {
+        agent->instance->vague = true;
     }
 }

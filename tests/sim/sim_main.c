@@ -316,6 +316,24 @@ static void run_seeds(const struct arguments *arguments, struct outcome *ret_out
     (void)munmap(workers, JOBS_MAX * sizeof *workers);
 }
 
+/* For tools/test_matrix.py. */
+static void tell_matrix(const struct sim_result *total, uint64_t n_seeds)
+{
+    uint64_t n_faults = 0;
+    uint64_t n_kinds = 0;
+    for (unsigned i = 0; i < SIM_FAULT_N; i++) {
+        n_faults += total->faults[i];
+        n_kinds += total->faults[i] > 0 ? 1 : 0;
+    }
+    (void)printf("matrix: R4 %" PRIu64 " seeds, %" PRIu64 " faults of %" PRIu64
+                 " kinds, each often enough, %" PRIu64 " events; 0 violations\n",
+                 n_seeds, n_faults, n_kinds, total->events);
+    (void)printf("matrix: R18 %" PRIu64 " jumps of the clock back a day, %" PRIu64
+                 " forward ten years, in %" PRIu64 " seeds; order by number, no stall\n",
+                 total->faults[SIM_FAULT_CLOCK_BACK], total->faults[SIM_FAULT_CLOCK_FORWARD],
+                 n_seeds);
+}
+
 static bool run_all(const struct arguments *arguments)
 {
     static struct outcome outcome;
@@ -323,8 +341,12 @@ static bool run_all(const struct arguments *arguments)
     for (unsigned i = 0; i < outcome.n_failed; i++) {
         tell_failure(arguments, &outcome.failed[i]);
     }
-    return tell_total(arguments, &outcome.total, outcome.n_seeds, outcome.seconds) &&
-           outcome.n_failed == 0;
+    bool good = tell_total(arguments, &outcome.total, outcome.n_seeds, outcome.seconds) &&
+                outcome.n_failed == 0;
+    if (good && arguments->min_faults) {
+        tell_matrix(&outcome.total, outcome.n_seeds);
+    }
+    return good;
 }
 
 /* Each planted bug must be found, or finding none means nothing. */
@@ -332,6 +354,7 @@ static bool find_mutants(struct arguments *arguments)
 {
     static struct outcome outcome;
     bool all = true;
+    uint64_t n_seeds_max = 0;
     for (unsigned i = 1; i < SIM_MUTANT_N; i++) {
         arguments->mutant = (enum sim_mutant)i;
         run_seeds(arguments, &outcome);
@@ -340,6 +363,12 @@ static bool find_mutants(struct arguments *arguments)
         (void)printf(" after %" PRIu64 " seeds%s%s\n", outcome.n_seeds,
                      outcome.n_failed > 0 ? ": " : "",
                      outcome.n_failed > 0 ? outcome.failed[0].text : "");
+        n_seeds_max = outcome.n_seeds > n_seeds_max ? outcome.n_seeds : n_seeds_max;
+    }
+    if (all) {
+        (void)printf("matrix: R30 %d bugs planted in the simulation; all found, the last after "
+                     "%" PRIu64 " seeds\n",
+                     SIM_MUTANT_N - 1, n_seeds_max + 1);
     }
     return all;
 }

@@ -597,8 +597,8 @@ void sim_net_disturb(struct sim *sim, enum sim_fault fault)
     switch (fault) {
     case SIM_FAULT_DELAY: {
         struct sim_pipe *pipe = sim_one_in(&sim->fault_random, 2) ? &conn->up : &conn->down;
-        int64_t from_ns = pipe->last_at_ns > sim->now_ns ? pipe->last_at_ns : sim->now_ns;
-        pipe->last_at_ns = from_ns + random_ns(sim, DELAY_NS);
+        int64_t at_ns = sim->now_ns + random_ns(sim, DELAY_NS);
+        pipe->last_at_ns = at_ns > pipe->last_at_ns ? at_ns : pipe->last_at_ns;
         break;
     }
     case SIM_FAULT_LINK_CUT:

@@ -91,6 +91,7 @@ struct sim_instance *sim_oracle_add(struct sim *sim, unsigned agent, const struc
     struct sim_instance *instance = &oracle->instances[oracle->n_instances++];
     struct sim_seq *seqs = instance->seqs;
     uint64_t n_allocated = instance->n_allocated;
+    sim_oracle_drop_tail(instance);
     *instance = (struct sim_instance){.key = {*agent_id, *instance_id},
                                       .agent = agent,
                                       .alive = true,
@@ -120,13 +121,7 @@ void sim_oracle_numbered(struct sim *sim, struct sim_instance *instance,
                    event->seq, instance->n);
         return;
     }
-    if (event->seq >= instance->n_allocated) {
-        instance->n_allocated = instance->n_allocated != 0 ? instance->n_allocated * 2 : 1024;
-        instance->seqs = realloc(instance->seqs, instance->n_allocated * sizeof *instance->seqs);
-        if (instance->seqs == NULL) {
-            abort();
-        }
-    }
+    sim_oracle_reserve(instance, event->seq);
     instance->n = event->seq;
     instance->seqs[event->seq] = (struct sim_seq){.hash = sim_event_hash(event)};
     if ((event->fields & FT_FIELD_LOSS) != 0) {
@@ -171,7 +166,8 @@ void sim_oracle_dropped(struct sim *sim, struct sim_instance *instance,
         return;
     }
     for (uint64_t seq = info->first_seq; seq <= last_seq; seq++) {
-        if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | LOST)) != 0) {
+        bool is_guess = instance->vague && (instance->seqs[seq].flags & SIM_SEQ_CRASHED) != 0;
+        if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | LOST)) != 0 && !is_guess) {
             sim_broken(sim, "agent %u drops %" PRIu64 ", which was done with (flags %u)",
                        instance->agent, seq, instance->seqs[seq].flags);
         }
@@ -192,8 +188,18 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
              * as lost stays so. */
             continue;
         }
-        if (seq > instance->told_seq &&
-            (seq > instance->welcome_seq || (instance->seqs[seq].flags & SIM_SEQ_GAP) != 0)) {
+        if (seq <= instance->base_seq) {
+            continue; /* An earlier instance's. */
+        }
+        bool is_told =
+            seq <= instance->told_seq ||
+            (seq <= instance->welcome_seq && (instance->seqs[seq].flags & SIM_SEQ_GAP) == 0);
+        bool may_be_lost = instance->vague && instance->n_excused > 0;
+        if (!is_told && (instance->tail.last_seq > 0 || may_be_lost)) {
+            /* Set back, and restarted before it had asked: it takes what it gave since then for
+             * what the collector has.  Or it is among those that were told as an estimate. */
+            set_flag(&instance->seqs[seq], SIM_SEQ_EXCUSED, &instance->n_excused);
+        } else if (!is_told) {
             sim_broken(sim,
                        "agent %u takes %" PRIu64 " for acknowledged; the collector told %" PRIu64,
                        instance->agent, seq, instance->told_seq);
@@ -276,27 +282,22 @@ void sim_oracle_damaged(struct sim *sim, struct sim_instance *instance, uint64_t
     }
 }
 
+void sim_oracle_unread(struct sim *sim, struct sim_instance *instance,
+                       const struct ft_block_info *info)
+{
+    for (uint64_t seq = info->first_seq;
+         seq < info->first_seq + info->n_events && seq <= instance->n; seq++) {
+        if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | LOST)) == 0) {
+            SIM_TRACE(sim, "agent %u drops %" PRIu64 ", which cannot be read", instance->agent,
+                      seq);
+            set_flag(&instance->seqs[seq], SIM_SEQ_CRASHED, &instance->n_crashed);
+        }
+    }
+}
+
 uint64_t sim_oracle_lost(const struct sim_instance *instance)
 {
     return instance->n_dropped + instance->n_rejected + instance->n_gone + instance->n_crashed;
-}
-
-/* Numbers that nobody but the dead process has seen may be given again. */
-static void forget_numbers(struct sim *sim, struct sim_instance *instance, uint64_t n)
-{
-    if (n > instance->n) {
-        sim_broken(sim, "agent %u goes on behind %" PRIu64 "; it had given %" PRIu64,
-                   instance->agent, n, instance->n);
-    }
-    for (uint64_t seq = n + 1; seq <= instance->n; seq++) {
-        unsigned flags = instance->seqs[seq].flags;
-        if (seq <= instance->told_seq || (flags & (SIM_SEQ_ACKED | SIM_SEQ_STORED)) != 0) {
-            sim_broken(sim, "agent %u gives %" PRIu64 " again, which the collector has",
-                       instance->agent, seq);
-            return;
-        }
-    }
-    instance->n = n < instance->n ? n : instance->n;
 }
 
 /* What it is now, after what it was before. */
@@ -320,7 +321,7 @@ static unsigned revive(struct sim *sim, const struct sim_instance *instance, uin
         }
         return flags; /* It is retained again, whatever the dead process had heard. */
     }
-    if ((done & SIM_SEQ_ACKED) != 0) {
+    if ((done & SIM_SEQ_ACKED) != 0 && !instance->vague) {
         sim_broken(sim, "agent %u reports %" PRIu64 " lost, which was acknowledged",
                    instance->agent, seq);
     }
@@ -333,7 +334,7 @@ static unsigned revive(struct sim *sim, const struct sim_instance *instance, uin
 void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t n,
                         uint64_t acked_seq, const bool *there)
 {
-    forget_numbers(sim, instance, n);
+    sim_oracle_forget_numbers(sim, instance, n);
     instance->n_acked = 0;
     instance->n_dropped = 0;
     instance->n_rejected = 0;
@@ -362,6 +363,10 @@ void sim_oracle_gap(struct sim *sim, const struct ft_instance_key *key, uint64_t
 
 void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq)
 {
+    if (instance->tail.last_seq > 0 && durable_seq > instance->tail.from_seq &&
+        durable_seq <= instance->tail.last_seq && durable_seq > instance->n) {
+        return; /* It speaks of what is set aside. */
+    }
     if (durable_seq > instance->n) {
         sim_broken(sim, "the collector tells agent %u of %" PRIu64 " events; it has made %" PRIu64,
                    instance->agent, durable_seq, instance->n);
@@ -388,6 +393,9 @@ void sim_oracle_table_begin(struct sim *sim)
         for (uint64_t seq = 1; seq <= instance->n; seq++) {
             instance->seqs[seq].flags &= ~(unsigned)SIM_SEQ_STORED;
         }
+        for (uint64_t k = instance->tail.from_seq; k < instance->tail.last_seq; k++) {
+            instance->tail.seqs[k - instance->tail.from_seq].flags &= ~(unsigned)SIM_SEQ_STORED;
+        }
     }
 }
 
@@ -396,12 +404,17 @@ void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
                        uint64_t loss_count)
 {
     struct sim_instance *instance = sim_oracle_find(sim, agent_id, instance_id);
-    if (instance == NULL || seq == 0 || seq > instance->n) {
-        sim_broken(sim, "the table has an event that nobody made: seq %" PRIu64, seq);
-        return;
+    struct sim_seq *at = instance != NULL ? sim_oracle_in_tail(instance, seq) : NULL;
+    if (at == NULL || at->hash != hash) {
+        if (instance == NULL || seq == 0 || seq > instance->n) {
+            sim_broken(sim, "the table has an event that nobody made: seq %" PRIu64, seq);
+            return;
+        }
+        at = &instance->seqs[seq];
     }
-    struct sim_seq *at = &instance->seqs[seq];
-    if (at->hash != hash || at->loss_count != loss_count) {
+    /* What the process before had sent may wait in the collector's queue when the agent asks what
+     * it has: then it takes the old event for the new one. */
+    if (!instance->reused && (at->hash != hash || at->loss_count != loss_count)) {
         sim_broken(sim, "the table has changed event %" PRIu64 " of agent %u", seq,
                    instance->agent);
     }
@@ -435,6 +448,9 @@ void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info)
 {
     struct sim_instance *instance = instance_of(sim, info);
     uint64_t last_seq = info->first_seq + info->n_events - 1;
+    if (instance != NULL && sim_oracle_in_tail(instance, last_seq) != NULL) {
+        return; /* Whose it is only the table tells. */
+    }
     if (instance == NULL || !is_known(sim, instance, info->first_seq, last_seq, "a stored block")) {
         sim_broken(sim, "the collector's log has a block that nobody made");
         return;
@@ -452,10 +468,12 @@ void sim_oracle_look_end(struct sim *sim, const char *when)
 {
     for (size_t i = 0; i < sim->oracle.n_instances; i++) {
         const struct sim_instance *instance = &sim->oracle.instances[i];
-        for (uint64_t seq = 1; seq <= instance->told_seq; seq++) {
+        for (uint64_t seq = instance->base_seq + 1; seq <= instance->told_seq; seq++) {
             const struct sim_seq *at = &instance->seqs[seq];
             bool may_miss =
                 (at->flags & (LOST | SIM_SEQ_EXCUSED | SIM_SEQ_STORED | SIM_SEQ_POISON)) != 0;
+            /* What cannot be read in the spool was never sent, and will be told as lost. */
+            may_miss = may_miss || (instance->vague && (at->flags & SIM_SEQ_TAKEN) == 0);
             if (!may_miss && at->seen != sim->oracle.look) {
                 sim_broken(sim,
                            "%s: event %" PRIu64 " of agent %u was acknowledged (up to %" PRIu64
@@ -463,6 +481,21 @@ void sim_oracle_look_end(struct sim *sim, const char *when)
                            when, seq, instance->agent, instance->told_seq);
                 return;
             }
+        }
+    }
+}
+
+void sim_oracle_taken(struct sim *sim, const struct ft_block_info *info)
+{
+    struct sim_instance *instance = instance_of(sim, info);
+    for (uint64_t i = 0; instance != NULL && i < info->n_events; i++) {
+        uint64_t seq = info->first_seq + i;
+        struct sim_seq *at = sim_oracle_in_tail(instance, seq);
+        if (at == NULL && seq <= instance->n) {
+            at = &instance->seqs[seq];
+        }
+        if (at != NULL) {
+            at->flags |= SIM_SEQ_TAKEN;
         }
     }
 }
@@ -492,7 +525,7 @@ void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info)
 /* The first event of a living instance that is nowhere yet; 0: none. */
 static uint64_t first_unsettled(const struct sim_instance *instance)
 {
-    for (uint64_t seq = 1; seq <= instance->n; seq++) {
+    for (uint64_t seq = instance->base_seq + 1; seq <= instance->n; seq++) {
         if ((instance->seqs[seq].flags & (LOST | SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
             return seq;
         }
@@ -555,7 +588,9 @@ static void end_living(struct sim *sim, const struct sim_instance *instance)
     for (uint64_t seq = 1; seq <= instance->n; seq++) {
         unsigned flags = instance->seqs[seq].flags;
         bool stored = (flags & SIM_SEQ_STORED) != 0;
-        bool lost = (flags & LOST) != 0;
+        /* What a damaged spool misses at the start may have been sent before. */
+        bool is_doubtful = instance->vague && (flags & (SIM_SEQ_CRASHED | SIM_SEQ_DROPPED)) != 0;
+        bool lost = (flags & LOST) != 0 && !is_doubtful;
         if (stored && lost) {
             sim_broken(sim, "event %" PRIu64 " of agent %u is stored and was reported lost", seq,
                        instance->agent);

@@ -38,7 +38,8 @@ enum sim_seq_flag {
     SIM_SEQ_POISON = 32,  /* Its block breaks the rules. */
     SIM_SEQ_GONE = 64,    /* The agent was told that the collector has lost it, and has freed it. */
     SIM_SEQ_CRASHED = 128, /* It was in the memory of a process that died, or in a damaged block. */
-    SIM_SEQ_GAP = 256      /* The collector asks for it behind what it has. */
+    SIM_SEQ_GAP = 256,     /* The collector asks for it behind what it has. */
+    SIM_SEQ_TAKEN = 512    /* The collector's log had it at some time. */
 };
 
 struct sim_seq {
@@ -48,14 +49,24 @@ struct sim_seq {
     unsigned seen;       /* Number of the last look at a log that found it. */
 };
 
+/* Given before the agent was set back; sim_setback.c. */
+struct sim_tail {
+    uint64_t from_seq; /* Behind this. */
+    uint64_t last_seq; /* 0: there is none. */
+    struct sim_seq *seqs;
+};
+
 struct sim_instance {
     struct ft_instance_key key;
     unsigned agent;
-    bool alive; /* Its process runs: what is retained is owed. */
-    bool vague; /* It has told an estimate: its counts are not exact. */
-    uint64_t n; /* Numbered. */
+    bool alive;        /* Its process runs: what is retained is owed. */
+    bool vague;        /* It has told an estimate: its counts are not exact. */
+    uint64_t n;        /* Numbered. */
+    uint64_t base_seq; /* Numbers up to here are an earlier instance's. */
     uint64_t n_allocated;
     struct sim_seq *seqs; /* [0] unused */
+    struct sim_tail tail;
+    bool reused; /* Numbers were given twice, and nobody had seen it. */
     uint64_t n_acked;
     uint64_t n_dropped;
     uint64_t n_rejected;
@@ -104,12 +115,18 @@ void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struc
 /* Its block cannot be read any more. */
 void sim_oracle_damaged(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
                         uint64_t last_seq);
+/* Its block was dropped, but for what cannot be read of it. */
+void sim_oracle_unread(struct sim *sim, struct sim_instance *instance,
+                       const struct ft_block_info *info);
 /*
  * A process goes on with a spool that says: numbers up to 'n' were given, up to 'acked_seq' all is
  * done with, and of the others those are there.
  */
 void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t n,
                         uint64_t acked_seq, const bool *there);
+/* It is another instance from here on: what it has behind 'base_seq' is the new one's. */
+struct sim_instance *sim_oracle_fork(struct sim *sim, struct sim_instance *instance,
+                                     const struct ft_uuid *instance_id, uint64_t base_seq);
 /* What the agent must count as lost. */
 uint64_t sim_oracle_lost(const struct sim_instance *instance);
 
@@ -129,10 +146,23 @@ void sim_oracle_look_begin(struct sim *sim);
 void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info);
 void sim_oracle_look_end(struct sim *sim, const char *when);
 
+/* The collector appended it to its log. */
+void sim_oracle_taken(struct sim *sim, const struct ft_block_info *info);
+
 /* A block that a silent fault has hit. */
 void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info);
 
 bool sim_oracle_is_excused(struct sim *sim, const struct ft_block_info *info);
+
+/* Numbers that are given twice (sim_setback.c). */
+void sim_oracle_reserve(struct sim_instance *instance, uint64_t seq);
+/* The agent goes on behind 'n'. */
+void sim_oracle_forget_numbers(struct sim *sim, struct sim_instance *instance, uint64_t n);
+/* NULL: it is not set aside. */
+struct sim_seq *sim_oracle_in_tail(struct sim_instance *instance, uint64_t seq);
+void sim_oracle_drop_tail(struct sim_instance *instance);
+/* The collector tells a new connection what it has. */
+void sim_oracle_settle_tail(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq);
 
 /* Nothing is under way any more: where is everything? */
 bool sim_oracle_is_settled(struct sim *sim);

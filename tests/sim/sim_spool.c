@@ -47,6 +47,32 @@ void sim_spool_end(struct sim_agent *agent)
 {
     ft_disk_destroy(agent->spool.disk);
     agent->spool.disk = NULL;
+    free(agent->spool.placed);
+    agent->spool.placed = NULL;
+}
+
+static bool has_failed(struct ft_disk *disk)
+{
+    struct ft_fault_effects effects;
+    ft_fault_disk_effects(disk, &effects);
+    uint64_t n = effects.full;
+    for (size_t i = 0; i < FT_FAULT_OP_N; i++) {
+        n += effects.failed[i];
+    }
+    return n > 0;
+}
+
+/* Its place is from before it was acknowledged more. */
+static bool is_behind(const struct sim_agent *agent)
+{
+    const struct sim_instance *instance = agent->instance;
+    for (uint64_t seq = ft_spool_progress(agent->spool.spool)->acked_seq + 1; seq <= instance->n;
+         seq++) {
+        if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | SIM_SEQ_REJECTED)) != 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 ft_err sim_spool_open(struct sim_agent *agent)
@@ -83,12 +109,27 @@ ft_err sim_spool_open(struct sim_agent *agent)
               agent->index, report.retained_events, report.n_crash, report.n_missing,
               report.n_surplus, ft_spool_progress(spool->spool)->acked_seq,
               (uint64_t)ft_tally_live(ft_spool_tally(spool->spool))->numbered);
+    spool->n_surplus += report.n_surplus;
+    if (report.n_surplus > 0 || (has_failed(spool->disk) && is_behind(agent))) {
+        /* It takes a damaged spool, or a disk that failed as the place was to be kept: what the
+         * agent tells as lost may then be more than was. */
+        sim_count(sim, SIM_FAULT_SPOOL_SURPLUS);
+        agent->instance->vague = true;
+    }
+    const struct ft_progress *progress = ft_spool_progress(spool->spool);
+    for (size_t i = 0; i < spool->n_gone_late; i++) {
+        const struct ft_loss *loss = &spool->gone_late[i];
+        if (ft_ranges_overlap(&progress->holes, loss->first_seq, loss->last_seq) ==
+            loss->last_seq - loss->first_seq + 1) {
+            sim_oracle_gone(sim, agent->instance, loss);
+        }
+    }
+    spool->n_gone_late = 0;
+    ft_fault_disk_suspend(spool->disk, true);
     look_at_spool(agent);
-    /* Blocks that waited for a failing disk while the log behind them dropped others are missing.
-     */
-    if (report.n_surplus > 0 || report.state_lost) {
-        sim_broken(sim, "the spool of agent %u has %" PRIu64 " events too many", agent->index,
-                   report.n_surplus);
+    ft_fault_disk_suspend(spool->disk, false);
+    if (report.state_lost) {
+        sim_broken(sim, "the state of the spool of agent %u is lost", agent->index);
     }
     return FT_OK;
 }
@@ -177,6 +218,13 @@ void sim_spool_close(struct sim_agent *agent, bool clean)
     agent->spool.spool = NULL;
 }
 
+void sim_spool_gone_late(struct sim_agent *agent, const struct ft_loss *loss)
+{
+    if (agent->spool.n_gone_late < SIM_GONE_LATE_MAX) {
+        agent->spool.gone_late[agent->spool.n_gone_late++] = *loss;
+    }
+}
+
 void sim_spool_keep_account(struct sim_agent *agent)
 {
     if (agent->spool.spool != NULL) {
@@ -236,6 +284,23 @@ static struct sim_agent *agent_of(const struct ft_spool *spool)
     return opening;
 }
 
+void sim_spool_appended(struct sim_agent *agent, const struct ft_block_info *info,
+                        uint64_t position)
+{
+    struct sim_spool *spool = &agent->spool;
+    if (position >= spool->n_placed_allocated) {
+        spool->n_placed_allocated = 2 * position + 1024;
+        spool->placed = realloc(spool->placed, spool->n_placed_allocated * sizeof *spool->placed);
+        if (spool->placed == NULL) {
+            abort();
+        }
+    }
+    for (; spool->n_placed <= position; spool->n_placed++) {
+        spool->placed[spool->n_placed] = (struct ft_block_info){0};
+    }
+    spool->placed[position] = *info;
+}
+
 void sim_spool_drops(struct ft_spool *spool, const struct ft_block_info *info)
 {
     struct sim_agent *agent = agent_of(spool);
@@ -245,14 +310,20 @@ void sim_spool_drops(struct ft_spool *spool, const struct ft_block_info *info)
     agent->spool.drops[agent->spool.n_drops++] = *info;
 }
 
-void sim_spool_dropped(struct ft_spool *spool, uint64_t first, uint64_t last, ft_err err)
+void sim_spool_dropped(struct ft_spool *spool, uint64_t first, uint64_t last, uint64_t n_unread,
+                       ft_err err)
 {
     struct sim_agent *agent = agent_of(spool);
     SIM_TRACE(agent->sim, "agent %u drops positions %" PRIu64 " to %" PRIu64 ": %s", agent->index,
               first, last, ft_err_text(err));
     for (size_t i = 0; i < agent->spool.n_drops && err == FT_OK && !agent->opening; i++) {
-        sim_count(agent->sim, SIM_FAULT_SPOOL_FULL);
+        sim_count(agent->sim, SIM_FAULT_SPOOL_AT_BOUND);
         sim_oracle_dropped(agent->sim, agent->instance, &agent->spool.drops[i]);
+    }
+    for (uint64_t i = first; i <= last && err == FT_OK && n_unread > 0; i++) {
+        if (i < agent->spool.n_placed && agent->spool.placed[i].n_events > 0) {
+            sim_oracle_unread(agent->sim, agent->instance, &agent->spool.placed[i]);
+        }
     }
     agent->spool.n_drops = 0;
 }
@@ -293,7 +364,16 @@ static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, const struct ft
     ft_pipeline_forget_done(agent->pipeline, before->done_events);
     ft_pipeline_set_instance(agent->pipeline, ret_instance_id);
     SIM_TRACE(sim, "agent %u was set back: a new instance behind %" PRIu64, agent->index, base_seq);
-    sim_broken(sim, "agent %u begins a new instance, although nothing set it back", agent->index);
+    if (sim_agent_is_dead(agent)) {
+        return FT_OK;
+    }
+    if (!agent->instance->vague) {
+        sim_broken(sim, "agent %u begins a new instance, although nothing set it back",
+                   agent->index);
+    }
+    /* Blocks that cannot be read are counted on either side of the border. */
+    agent->spool.n_surplus++;
+    agent->instance = sim_oracle_fork(sim, agent->instance, ret_instance_id, base_seq);
     return FT_OK;
 }
 

@@ -32,7 +32,7 @@ void __wrap_ft_spool_on_drop(void *ctx, const struct ft_block_info *info, size_t
 ft_err __wrap_ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread)
 {
     ft_err err = __real_ft_spool_on_dropped(ctx, first, last, n_unread);
-    sim_spool_dropped(ctx, first, last, err);
+    sim_spool_dropped(ctx, first, last, n_unread, err);
     return err;
 }
 
@@ -80,10 +80,13 @@ ft_err __wrap_ft_log_append(struct ft_log *log, const struct ft_block_info *info
     for (unsigned i = 0; i < sim_world->plan.n_agents; i++) {
         if (sim_world->agents[i].memory == log) {
             sim_agent_appended(&sim_world->agents[i], info, err);
+        } else if (sim_world->agents[i].log == log && err == FT_OK) {
+            sim_spool_appended(&sim_world->agents[i], info, *ret_position);
         }
     }
     if (log == sim_world->collector.log && err == FT_OK) {
         sim_collector_appended(&sim_world->collector, *ret_position);
+        sim_oracle_taken(sim_world, info);
     }
     return err;
 }
