@@ -29,6 +29,7 @@ static ft_err open_delivery(struct ft_agent *agent, struct ft_diag *diag);
 static unsigned log_fill(void *ctx);
 static void on_block(void *ctx);
 static void fill_status(void *ctx, struct ft_msg_status *status);
+static void on_new_instance(void *ctx, const struct ft_uuid *instance_id, uint64_t base_seq);
 static void main_loop(struct ft_agent *agent);
 static void watch_balance(struct ft_agent *agent);
 static void reload(struct ft_agent *agent);
@@ -322,6 +323,7 @@ static ft_err open_delivery(struct ft_agent *agent, struct ft_diag *diag)
                                            .pipeline = agent->pipeline,
                                            .spool = agent->spool,
                                            .fill_status = fill_status,
+                                           .on_new_instance = on_new_instance,
                                            .ctx = agent,
                                            .ack_seconds = ack_seconds};
     FT_TRY(ft_delivery_create(&delivery, &agent->delivery, diag));
@@ -359,6 +361,12 @@ static void on_block(void *ctx)
 static void fill_status(void *ctx, struct ft_msg_status *status)
 {
     ft_agent_fill_status(ctx, status);
+}
+
+static void on_new_instance(void *ctx, const struct ft_uuid *instance_id, uint64_t base_seq)
+{
+    struct ft_agent *agent = ctx;
+    ft_control_on_new_instance(&agent->control, instance_id, base_seq);
 }
 
 static void main_loop(struct ft_agent *agent)

@@ -61,6 +61,12 @@ void ft_control_close(struct ft_control *control)
     *control = (struct ft_control){0};
 }
 
+void ft_control_on_new_instance(struct ft_control *control, const struct ft_uuid *instance_id,
+                                uint64_t base_seq)
+{
+    ft_recent_set_instance(control->recent, instance_id, base_seq);
+}
+
 void ft_control_on_event(void *ctx, const struct ft_event *event)
 {
     struct ft_control *control = ctx;
@@ -71,10 +77,8 @@ void ft_control_on_event(void *ctx, const struct ft_event *event)
     if (!ft_live_is_wanted(control->hub)) {
         return;
     }
-    struct ft_row row = {.event = *event,
-                         .agent_id = control->agent->agent_id,
-                         .instance_id = control->agent->instance_id,
-                         .stored_ns = 0};
+    struct ft_row row = {.event = *event, .agent_id = control->agent->agent_id, .stored_ns = 0};
+    ft_recent_get_instance(control->recent, event->seq, &row.instance_id);
     ft_id_derive_event(control->deriver, &row.instance_id, event->seq, &row.event_id);
     if ((event->fields & FT_FIELD_FLOW) != 0) {
         ft_id_derive_flow(control->deriver, &row.instance_id, event->ct_id, event->start_ns,

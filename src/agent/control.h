@@ -32,6 +32,10 @@ FT_MUST_USE ft_err ft_control_open(struct ft_agent *agent, struct ft_control *co
                                    struct ft_diag *reterr_diag);
 void ft_control_close(struct ft_control *control);
 
+/* Events behind 'base_seq' go out as another instance.  Thread: any, while it is open. */
+void ft_control_on_new_instance(struct ft_control *control, const struct ft_uuid *instance_id,
+                                uint64_t base_seq);
+
 /* Each event that was numbered; 'ctx' is the ft_control. */
 void ft_control_on_event(void *ctx, const struct ft_event *event);
 

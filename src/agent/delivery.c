@@ -488,6 +488,7 @@ static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, const struct ft
     ft_pipeline_forget_done(pipeline, before->done_events);
     ft_pipeline_set_instance(delivery->options.pipeline, ret_instance_id);
     set_instance(delivery, ret_instance_id);
+    delivery->options.on_new_instance(delivery->options.ctx, ret_instance_id, base_seq);
     char id[FT_UUID_TEXT_SIZE];
     ft_uuid_format(ret_instance_id, id);
     ft_log(FT_LOG_WARN, "agent",

@@ -27,6 +27,8 @@ struct ft_delivery_options {
     struct ft_spool *spool; /* NULL: the log is in memory. */
     /* Called in the delivery's thread. */
     void (*fill_status)(void *ctx, struct ft_msg_status *status);
+    /* Events behind 'base_seq' go out as another instance. */
+    void (*on_new_instance)(void *ctx, const struct ft_uuid *instance_id, uint64_t base_seq);
     void *ctx;
     struct ft_histogram *ack_seconds; /* From sealed to acknowledged; may be NULL. */
 };

@@ -16,16 +16,25 @@ struct ring {
     uint64_t n; /* Ever added; the last 'capacity' of them are there. */
 };
 
+/* Whose an event is. */
+struct instances {
+    struct ft_uuid id; /* Behind base_seq. */
+    struct ft_uuid before;
+    uint64_t base_seq;
+};
+
 struct ft_recent {
     struct ft_flow_reader reader;
     struct ft_uuid agent_id;
-    struct ft_uuid instance_id;
     struct ft_mutex lock;
+    struct instances instances FT_GUARDED;
     struct ring events FT_GUARDED;
     struct ring losses FT_GUARDED;
 };
 
 static const struct ft_flow_reader_ops reader_ops;
+
+static const struct ft_uuid *instance_of(const struct instances *instances, uint64_t seq);
 
 static void ring_add(struct ring *ring, const struct ft_event *event)
 {
@@ -44,10 +53,10 @@ ft_err ft_recent_create(const struct ft_uuid *agent_id, const struct ft_uuid *in
     ft_mutex_init(&recent->lock);
     recent->reader.ops = &reader_ops;
     recent->agent_id = *agent_id;
-    recent->instance_id = *instance_id;
     struct ft_event *events = calloc(FT_RECENT_EVENTS, sizeof *events);
     struct ft_event *losses = calloc(FT_RECENT_LOSSES, sizeof *losses);
     ft_mutex_lock(&recent->lock);
+    recent->instances.id = *instance_id;
     recent->events = (struct ring){.events = events, .capacity = FT_RECENT_EVENTS};
     recent->losses = (struct ring){.events = losses, .capacity = FT_RECENT_LOSSES};
     ft_mutex_unlock(&recent->lock);
@@ -78,11 +87,32 @@ void ft_recent_add(struct ft_recent *recent, const struct ft_event *event)
     ft_mutex_unlock(&recent->lock);
 }
 
+void ft_recent_set_instance(struct ft_recent *recent, const struct ft_uuid *instance_id,
+                            uint64_t base_seq)
+{
+    ft_mutex_lock(&recent->lock);
+    recent->instances = (struct instances){*instance_id, recent->instances.id, base_seq};
+    ft_mutex_unlock(&recent->lock);
+}
+
+void ft_recent_get_instance(struct ft_recent *recent, uint64_t seq, struct ft_uuid *ret_instance_id)
+{
+    ft_mutex_lock(&recent->lock);
+    *ret_instance_id = *instance_of(&recent->instances, seq);
+    ft_mutex_unlock(&recent->lock);
+}
+
+static const struct ft_uuid *instance_of(const struct instances *instances, uint64_t seq)
+{
+    return seq > instances->base_seq ? &instances->id : &instances->before;
+}
+
 struct ft_flow_reader *ft_recent_get_reader(struct ft_recent *recent) { return &recent->reader; }
 
 /* What a query takes out under the lock. */
 struct taken {
     struct ft_recent *recent;
+    struct instances instances;
     const struct ft_query *query;
     struct ft_id_deriver *deriver;
     struct ft_row *rows;
@@ -110,9 +140,10 @@ static void take_ring(struct taken *taken, const struct ring *ring, uint64_t bef
     uint64_t first = ring->n > ring->capacity ? ring->n - ring->capacity : 0;
     for (uint64_t i = first; i < ring->n; i++) {
         struct ft_row *row = &taken->rows[taken->n];
-        *row = (struct ft_row){.event = ring->events[i % ring->capacity],
+        const struct ft_event *event = &ring->events[i % ring->capacity];
+        *row = (struct ft_row){.event = *event,
                                .agent_id = taken->recent->agent_id,
-                               .instance_id = taken->recent->instance_id};
+                               .instance_id = *instance_of(&taken->instances, event->seq)};
         if (row->event.seq >= before_seq) {
             break;
         }
@@ -174,6 +205,7 @@ static ft_err recent_rows(struct ft_flow_reader *reader, const struct ft_query *
     ft_err err = ft_id_deriver_create(&taken.deriver);
     if (err == FT_OK) {
         ft_mutex_lock(&recent->lock);
+        taken.instances = recent->instances;
         uint64_t n = recent->events.n;
         size_t oldest = n > FT_RECENT_EVENTS ? n % FT_RECENT_EVENTS : 0;
         uint64_t first_seq = n > 0 ? recent->events.events[oldest].seq : 0;

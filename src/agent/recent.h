@@ -25,6 +25,14 @@ FT_DEFINE_CLEANUP(struct ft_recent, ft_recent_destroy);
 
 void ft_recent_add(struct ft_recent *recent, const struct ft_event *event);
 
+/* Events behind 'base_seq', also those that are there already, are this instance's: the host was
+ * set back to an earlier state.  Earlier ones stay the one's before. */
+void ft_recent_set_instance(struct ft_recent *recent, const struct ft_uuid *instance_id,
+                            uint64_t base_seq);
+/* Whose event 'seq' is. */
+void ft_recent_get_instance(struct ft_recent *recent, uint64_t seq,
+                            struct ft_uuid *ret_instance_id);
+
 /* Rows only: groups are a collector's.  Valid as long as 'recent'. */
 struct ft_flow_reader *ft_recent_get_reader(struct ft_recent *recent);
 

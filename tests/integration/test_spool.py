@@ -192,6 +192,9 @@ def test_a_host_that_is_set_back_goes_on_as_another_instance(host):
     behind, instance = re.search(r"all behind event (\d+) goes out as instance ([0-9a-f-]+)",
                                  stack.agent.errors()).groups()
     assert int(behind) == 600
+    shown = json.loads(stack.ask_agent("/api/v1/flows?limit=1000")[1])["flows"]
+    assert shown and all((flow["instance_id"] == instance) == (int(flow["seq"]) > 600)
+                         for flow in shown)
     store = stack.finish(begins_behind={instance: int(behind)}, timeout=120)
     check_each_once(store, 900)
     assert store.number("SELECT count(DISTINCT instance_id) FROM flows") == 2
