@@ -2,13 +2,13 @@
 /*
  * Runs seeds of the simulation.
  *
- *   sim --seeds FROM:COUNT [--seconds N] [--jobs N] [--min-faults] [--mutant NAME]
- *   sim --seed N [--trace] [--mutant NAME]
+ *   sim --seeds FROM:COUNT [--seconds N] [--jobs N] [--min-faults] [--damage] [--mutant NAME]
+ *   sim --seed N [--trace] [--damage] [--mutant NAME]
  *   sim --find-mutants COUNT
  *
- * Each seed that breaks a promise, aborts or hangs is printed with what it broke, the end of its
- * trace and the command that repeats it; exit code 1.  --find-mutants runs each planted bug until
- * it is found, in COUNT seeds at most.
+ * --damage also has silent faults on the agents' disks.  Each seed that breaks a promise, aborts or
+ * hangs is printed with what it broke, the end of its trace and the command that repeats it; exit
+ * code 1.  --find-mutants runs each planted bug until it is found, in COUNT seeds at most.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -38,6 +38,7 @@ struct arguments {
     bool trace;
     bool min_faults;
     bool find_mutants;
+    bool damage;
     enum sim_mutant mutant;
 };
 
@@ -64,8 +65,9 @@ static const char *const mutant_names[SIM_MUTANT_N] = {
 static _Noreturn void usage(const char *why)
 {
     (void)fprintf(stderr,
-                  "%s\nsim --seeds FROM:COUNT [--seconds N] [--jobs N] [--min-faults] "
-                  "[--mutant NAME]\nsim --seed N [--trace] [--mutant NAME]\n",
+                  "%s\nsim --seeds FROM:COUNT [--seconds N] [--jobs N] [--min-faults] [--damage] "
+                  "[--mutant NAME]\nsim --seed N [--trace] [--damage] [--mutant NAME]\n"
+                  "sim --find-mutants COUNT\n",
                   why);
     exit(64);
 }
@@ -96,15 +98,12 @@ static enum sim_mutant mutant_of(const char *name)
 
 static void parse(int argc, char **argv, struct arguments *arguments)
 {
-    static const struct option options[] = {{"seeds", required_argument, NULL, 's'},
-                                            {"seed", required_argument, NULL, 'n'},
-                                            {"seconds", required_argument, NULL, 't'},
-                                            {"jobs", required_argument, NULL, 'j'},
-                                            {"trace", no_argument, NULL, 'v'},
-                                            {"min-faults", no_argument, NULL, 'f'},
-                                            {"mutant", required_argument, NULL, 'm'},
-                                            {"find-mutants", required_argument, NULL, 'a'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seeds", required_argument, NULL, 's'},   {"seed", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 't'}, {"jobs", required_argument, NULL, 'j'},
+        {"trace", no_argument, NULL, 'v'},         {"min-faults", no_argument, NULL, 'f'},
+        {"mutant", required_argument, NULL, 'm'},  {"find-mutants", required_argument, NULL, 'a'},
+        {"damage", no_argument, NULL, 'd'},        {NULL, 0, NULL, 0}};
     *arguments = (struct arguments){.program = argv[0], .jobs = 1};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -130,6 +129,9 @@ static void parse(int argc, char **argv, struct arguments *arguments)
             break;
         case 'f':
             arguments->min_faults = true;
+            break;
+        case 'd':
+            arguments->damage = true;
             break;
         case 'a':
             arguments->find_mutants = true;
@@ -179,7 +181,8 @@ static void run_worker(const struct arguments *arguments, struct worker *workers
         }
         worker->seed = arguments->from + i;
         (void)alarm(HANG_S);
-        struct sim_options options = {.seed = worker->seed, .mutant = arguments->mutant};
+        struct sim_options options = {
+            .seed = worker->seed, .mutant = arguments->mutant, .damage = arguments->damage};
         struct sim_result result;
         worker->failed = !sim_run(&options, &result);
         (void)alarm(0);
@@ -214,7 +217,8 @@ static void print_trace_end(const struct arguments *arguments, uint64_t seed)
     if (pid == 0) {
         (void)setvbuf(file, NULL, _IOLBF, 0);
         (void)alarm(HANG_S);
-        struct sim_options options = {.seed = seed, .trace = file, .mutant = arguments->mutant};
+        struct sim_options options = {
+            .seed = seed, .trace = file, .mutant = arguments->mutant, .damage = arguments->damage};
         struct sim_result result;
         (void)sim_run(&options, &result);
         (void)fflush(file);
@@ -236,8 +240,9 @@ static void print_trace_end(const struct arguments *arguments, uint64_t seed)
 static void tell_failure(const struct arguments *arguments, const struct worker *worker)
 {
     print_trace_end(arguments, worker->seed);
-    (void)printf("seed %" PRIu64 ": %s\nrepeat with: %s --seed %" PRIu64 " --trace%s%s\n",
+    (void)printf("seed %" PRIu64 ": %s\nrepeat with: %s --seed %" PRIu64 " --trace%s%s%s\n",
                  worker->seed, worker->text, arguments->program, worker->seed,
+                 arguments->damage ? " --damage" : "",
                  arguments->mutant != SIM_MUTANT_NONE ? " --mutant " : "",
                  arguments->mutant != SIM_MUTANT_NONE ? mutant_names[arguments->mutant] : "");
 }
@@ -375,8 +380,10 @@ static bool find_mutants(struct arguments *arguments)
 
 static bool run_traced(const struct arguments *arguments)
 {
-    struct sim_options options = {
-        .seed = arguments->from, .trace = stdout, .mutant = arguments->mutant};
+    struct sim_options options = {.seed = arguments->from,
+                                  .trace = stdout,
+                                  .mutant = arguments->mutant,
+                                  .damage = arguments->damage};
     struct sim_result result;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     bool good = sim_run(&options, &result);

@@ -57,7 +57,9 @@ void sim_plan_make(struct sim *sim)
     /* A third of the runs has few kinds, a third has many, the rest something between. */
     uint64_t one_in = PICK(random, 2, 6, 20);
     for (unsigned i = 0; i < SIM_FAULT_N; i++) {
-        plan->fault[i] = sim_fault_kinds[i].weight > 0 && sim_one_in(random, one_in);
+        bool is_damage = i >= SIM_FAULT_SPOOL_BIT_FLIP && i <= SIM_FAULT_SPOOL_MISDIRECTED;
+        bool drawn = sim_fault_kinds[i].weight > 0 && sim_one_in(random, one_in);
+        plan->fault[i] = drawn && (!is_damage || sim->options.damage);
     }
     for (unsigned i = 0; i < plan->n_agents; i++) {
         plan_agent(sim, &plan->agents[i]);
