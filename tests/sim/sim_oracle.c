@@ -191,9 +191,10 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
         if (seq <= instance->base_seq) {
             continue; /* An earlier instance's. */
         }
-        bool is_told =
-            seq <= instance->told_seq ||
-            (seq <= instance->welcome_seq && (instance->seqs[seq].flags & SIM_SEQ_GAP) == 0);
+        /* A gap that was filled since then is none any more. */
+        unsigned flags = instance->seqs[seq].flags;
+        bool is_gap = (flags & SIM_SEQ_GAP) != 0 && (flags & SIM_SEQ_STORED) == 0;
+        bool is_told = seq <= instance->told_seq || (seq <= instance->welcome_seq && !is_gap);
         bool may_be_lost = instance->vague && instance->n_excused > 0;
         if (!is_told && (instance->tail.last_seq > 0 || may_be_lost)) {
             /* Set back, and restarted before it had asked: it takes what it gave since then for
