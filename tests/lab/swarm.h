@@ -7,7 +7,10 @@
  *
  *     ftswarm ──► swarm_agent (protocol, blocks) ──► swarm_stream (gRPC) ──► collector
  *
- * Thread: single-threaded; gRPC's own threads do not call back.
+ * One process makes some thousand connections a second; where it should make more at one moment the
+ * others wait their turn (connecting_max), so that none is late because of the process it is in.
+ *
+ * Thread: all in one, but for gRPC's input and output, which has another; it does not call back.
  */
 #ifndef FT_TESTS_LAB_SWARM_H
 #define FT_TESTS_LAB_SWARM_H 1
@@ -36,13 +39,14 @@ struct swarm_options {
     const char *to;
     const char *token;
     unsigned n_agents;
-    unsigned n_addresses;  /* Source addresses in 127.0.0.0/8 that they share. */
-    unsigned subnet;       /* The second byte of these. */
-    unsigned n_events;     /* Of a block. */
-    unsigned n_blocks;     /* That each agent gets with each phase. */
-    int64_t interval_ns;   /* Between further blocks of an agent; 0: none. */
-    uint64_t retain_bytes; /* Blocks of an agent that wait; beyond, none are made. */
-    uint64_t seed;         /* Of the identities and of all waits. */
+    unsigned n_addresses;    /* Source addresses in 127.0.0.0/8 that they share. */
+    unsigned subnet;         /* The second byte of these. */
+    unsigned connecting_max; /* Agents of one process that connect at the same time. */
+    unsigned n_events;       /* Of a block. */
+    unsigned n_blocks;       /* That each agent gets with each phase. */
+    int64_t interval_ns;     /* Between further blocks of an agent; 0: none. */
+    uint64_t retain_bytes;   /* Blocks of an agent that wait; beyond, none are made. */
+    uint64_t seed;           /* Of the identities and of all waits. */
     enum swarm_conduct conduct;
 };
 
@@ -63,6 +67,7 @@ struct swarm_counts {
     uint64_t welcomes;
     uint64_t ends[FT_LINK_REASON_N];
     uint64_t statuses[17]; /* gRPC's numbers of how streams ended. */
+    char text[256];        /* The words of the last one. */
     uint64_t go_aways;
     uint64_t slow_downs;
     uint64_t made_events;
@@ -122,7 +127,8 @@ struct swarm_agent {
     struct ft_uuid instance_id;
     struct ft_uuid collector_id;
     bool bound;
-    bool connected; /* Welcomed, and the stream goes on. */
+    bool connected;  /* Welcomed, and the stream goes on. */
+    bool connecting; /* Counted as such. */
     struct ft_link link;
     struct swarm_stream stream;
     uint64_t next_seq;
@@ -150,6 +156,7 @@ struct swarm {
     struct ft_buf buf;
     struct swarm_agent *agents;
     unsigned n_connected;
+    unsigned n_connecting; /* Not yet welcomed, or refused. */
     uint64_t n_retained_blocks;
     bool stopping; /* No more blocks are made. */
     unsigned phase;
@@ -166,8 +173,7 @@ void swarm_stream_send(struct swarm_agent *agent, const void *head, size_t head_
 bool swarm_stream_next(struct swarm *swarm, int64_t deadline_ns);
 
 /* swarm_agent.c */
-void swarm_agent_init(struct swarm_agent *agent, struct swarm *swarm, unsigned index,
-                      int64_t now_ns);
+void swarm_agent_init(struct swarm_agent *agent, struct swarm *swarm, int64_t now_ns);
 void swarm_agent_deinit(struct swarm_agent *agent);
 /* What each phase brings. */
 void swarm_agent_give(struct swarm_agent *agent, int64_t now_ns);

@@ -11,6 +11,7 @@
 /* What a flood keeps ahead of the connection. */
 #define FLOOD_BYTES ((uint64_t)8 << 20)
 
+static void run_link(struct swarm_agent *agent, int64_t now_ns);
 static void make_block(struct swarm_agent *agent, int64_t now_ns);
 static void spoil(struct swarm_block *block);
 static void say_hello(struct swarm_agent *agent);
@@ -21,12 +22,11 @@ static void take_welcome(struct swarm_agent *agent, const struct ft_msg_welcome 
 static void take_durable(struct swarm_agent *agent, uint64_t durable_seq, int64_t now_ns);
 static void rewind_to_first(struct swarm_agent *agent);
 static void set_connected(struct swarm_agent *agent, bool connected, int64_t now_ns);
+static void set_connecting(struct swarm_agent *agent, bool connecting);
 static bool ignores_window(const struct swarm_agent *agent);
 
-void swarm_agent_init(struct swarm_agent *agent, struct swarm *swarm, unsigned index,
-                      int64_t now_ns)
+void swarm_agent_init(struct swarm_agent *agent, struct swarm *swarm, int64_t now_ns)
 {
-    (void)index;
     agent->swarm = swarm;
     ft_uuid_make_random(&swarm->random.base, &agent->agent_id);
     ft_uuid_make_random(&swarm->random.base, &agent->instance_id);
@@ -61,21 +61,9 @@ void swarm_agent_give(struct swarm_agent *agent, int64_t now_ns)
 void swarm_agent_run(struct swarm_agent *agent, int64_t now_ns)
 {
     struct swarm *swarm = agent->swarm;
-    enum ft_link_action action;
-    while ((action = ft_link_run(&agent->link, now_ns)) != FT_LINK_NONE) {
-        if (action == FT_LINK_CONNECT) {
-            agent->n_connects++;
-            swarm->counts.connects++;
-            ft_err err = swarm_stream_open(agent);
-            if (err != FT_OK) {
-                swarm_die("a connection", err);
-            }
-        } else if (action == FT_LINK_SAY_HELLO) {
-            say_hello(agent);
-        } else if (action == FT_LINK_DISCONNECT) {
-            set_connected(agent, false, now_ns);
-            swarm_stream_cancel(agent);
-        }
+    bool may_connect = swarm->n_connecting < swarm->options.connecting_max;
+    if (agent->link.state != FT_LINK_BACKOFF || may_connect) {
+        run_link(agent, now_ns);
     }
     if (swarm->options.interval_ns > 0 && !swarm->stopping && now_ns >= agent->block_due_ns) {
         agent->block_due_ns += swarm->options.interval_ns;
@@ -88,6 +76,28 @@ void swarm_agent_run(struct swarm_agent *agent, int64_t now_ns)
     }
     if (agent->connected) {
         send_next(agent, now_ns);
+    }
+}
+
+static void run_link(struct swarm_agent *agent, int64_t now_ns)
+{
+    struct swarm *swarm = agent->swarm;
+    enum ft_link_action action;
+    while ((action = ft_link_run(&agent->link, now_ns)) != FT_LINK_NONE) {
+        if (action == FT_LINK_CONNECT) {
+            agent->n_connects++;
+            swarm->counts.connects++;
+            set_connecting(agent, true);
+            ft_err err = swarm_stream_open(agent);
+            if (err != FT_OK) {
+                swarm_die("a connection", err);
+            }
+        } else if (action == FT_LINK_SAY_HELLO) {
+            say_hello(agent);
+        } else if (action == FT_LINK_DISCONNECT) {
+            set_connected(agent, false, now_ns);
+            swarm_stream_cancel(agent);
+        }
     }
 }
 
@@ -144,6 +154,7 @@ void swarm_agent_closed(struct swarm_agent *agent, ft_err err, int64_t now_ns)
         reason = FT_LINK_REASON_PROTOCOL;
     }
     set_connected(agent, false, now_ns);
+    set_connecting(agent, false);
     ft_link_closed(&agent->link, now_ns, reason);
     agent->swarm->counts.ends[agent->link.reason]++;
     rewind_to_first(agent);
@@ -320,6 +331,7 @@ static void take_welcome(struct swarm_agent *agent, const struct ft_msg_welcome 
     take_durable(agent, welcome->durable_seq, now_ns);
     ft_link_welcomed(&agent->link, now_ns);
     swarm->counts.welcomes++;
+    set_connecting(agent, false);
     set_connected(agent, true, now_ns);
     if (swarm->options.conduct == SWARM_HANG_UP) {
         ft_link_give_up(&agent->link, now_ns, FT_LINK_REASON_OWN, 0);
@@ -368,6 +380,14 @@ static void set_connected(struct swarm_agent *agent, bool connected, int64_t now
         if (swarm->n_connected == swarm->options.n_agents && swarm->counts.connected_ns == 0) {
             swarm->counts.connected_ns = now_ns;
         }
+    }
+}
+
+static void set_connecting(struct swarm_agent *agent, bool connecting)
+{
+    if (agent->connecting != connecting) {
+        agent->connecting = connecting;
+        agent->swarm->n_connecting += connecting ? 1 : (unsigned)-1;
     }
 }
 

@@ -101,7 +101,12 @@ void swarm_report(struct swarm *swarm, const char *why, int64_t now_ns)
             comma = ", ";
         }
     }
-    printf("}}\n");
+    printf("}, \"text\": \"");
+    for (const char *c = counts->text; *c != '\0'; c++) {
+        /* The text is printable ASCII. */
+        (void)putchar(*c == '"' || *c == '\\' ? '\'' : *c);
+    }
+    printf("\"}\n");
     (void)fflush(stdout);
 }
 

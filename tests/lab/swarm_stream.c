@@ -158,6 +158,7 @@ static void finish_if_done(struct swarm_agent *agent, int64_t now_ns)
     ft_err err = ft_rpc_status_to_err((int)stream->status, words);
     unsigned status = (unsigned)stream->status;
     agent->swarm->counts.statuses[status <= 16 ? status : FT_RPC_UNKNOWN]++;
+    (void)snprintf(agent->swarm->counts.text, sizeof agent->swarm->counts.text, "%s", words);
     grpc_call_unref(stream->call);
     grpc_channel_destroy(stream->channel);
     stream->call = NULL;
