@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/thread.h"
 #include "rpc/peers.h"
 
@@ -37,12 +38,17 @@ static struct {
 } quarantine[FT_RPC_ACCEPT_QUARANTINE_MAX];
 static unsigned quarantine_next;
 static uint32_t per_address_max_now;
+static struct {
+    uint64_t address;     /* A hash of it. */
+    int64_t paid_mono_ns; /* When what it opened is paid for, as time. */
+} rates[FT_RPC_ACCEPT_RATE_PLACES];
 static int64_t next_sweep_mono_ns;
 /* 0: the place is free. */
 static _Atomic uint16_t ports[FT_RPC_ACCEPT_PORTS_MAX];
 static _Atomic uint64_t n_accepted;
 static _Atomic uint64_t n_dropped_no_fd;
 static _Atomic uint64_t n_dropped_address;
+static _Atomic uint64_t n_dropped_rate;
 static _Atomic uint64_t n_dropped_quarantine;
 
 /*
@@ -57,9 +63,11 @@ static int accept_raw(int fd, struct sockaddr *address, socklen_t *address_size,
 static bool is_watched(int listen_fd);
 static bool drop_one(int listen_fd);
 static bool admit(int fd);
+static bool add_locked(const struct ft_rpc_peer_key *key) FT_REQUIRES(lock);
 static void forget_locked(struct connection *connection) FT_REQUIRES(lock);
 static void sweep_locked(const struct ft_rpc_peer_key *key) FT_REQUIRES(lock);
 static bool is_quarantined_locked(const struct ft_rpc_peer_key *key) FT_REQUIRES(lock);
+static bool take_rate_locked(const struct ft_rpc_peer_key *key) FT_REQUIRES(lock);
 static bool peer_of(int fd, struct connection *ret_connection);
 
 ft_err ft_rpc_accept_hook_watch(uint16_t port, uint32_t per_address_max)
@@ -118,6 +126,7 @@ void ft_rpc_accept_hook_get_stats(struct ft_rpc_accept_stats *ret_stats)
     ret_stats->accepted = atomic_load(&n_accepted);
     ret_stats->dropped_no_fd = atomic_load(&n_dropped_no_fd);
     ret_stats->dropped_address = atomic_load(&n_dropped_address);
+    ret_stats->dropped_rate = atomic_load(&n_dropped_rate);
     ret_stats->dropped_quarantine = atomic_load(&n_dropped_quarantine);
 }
 
@@ -247,22 +256,28 @@ static bool admit(int fd)
     }
     /* The number is free again, so what had it is closed. */
     forget_locked(&connections[fd]);
-    bool quarantined = is_quarantined_locked(&connection.key);
-    ft_err err =
-        quarantined ? FT_E_AUTH : ft_rpc_peers_add(&peers, &connection.key, per_address_max_now);
-    if (err == FT_E_FULL) {
-        sweep_locked(&connection.key);
-        err = ft_rpc_peers_add(&peers, &connection.key, per_address_max_now);
-    }
-    if (err == FT_OK) {
+    _Atomic uint64_t *count = &n_accepted;
+    if (is_quarantined_locked(&connection.key)) {
+        count = &n_dropped_quarantine;
+    } else if (!take_rate_locked(&connection.key)) {
+        count = &n_dropped_rate;
+    } else if (!add_locked(&connection.key)) {
+        count = &n_dropped_address;
+    } else {
         connections[fd] = connection;
     }
     ft_mutex_unlock(&lock);
-    atomic_fetch_add(err == FT_OK  ? &n_accepted
-                     : quarantined ? &n_dropped_quarantine
-                                   : &n_dropped_address,
-                     1);
-    return err == FT_OK;
+    atomic_fetch_add(count, 1);
+    return count == &n_accepted;
+}
+
+static bool add_locked(const struct ft_rpc_peer_key *key)
+{
+    if (ft_rpc_peers_add(&peers, key, per_address_max_now) == FT_OK) {
+        return true;
+    }
+    sweep_locked(key);
+    return ft_rpc_peers_add(&peers, key, per_address_max_now) == FT_OK;
 }
 
 static void forget_locked(struct connection *connection)
@@ -302,6 +317,27 @@ static bool is_quarantined_locked(const struct ft_rpc_peer_key *key)
         }
     }
     return false;
+}
+
+/* A token bucket, in its form without tokens (GCRA): a connection above the rate costs nothing, so
+ * that others behind the address get their share as soon as there is one. */
+static bool take_rate_locked(const struct ft_rpc_peer_key *key)
+{
+    int64_t now = ft_clock_mono_ns(ft_clock_system());
+    uint64_t address = ft_hash64(key, sizeof *key, peers.seed);
+    int64_t burst = per_address_max_now > FT_RPC_ACCEPT_BURST_MIN ? per_address_max_now
+                                                                  : FT_RPC_ACCEPT_BURST_MIN;
+    int64_t *paid = &rates[address % FT_RPC_ACCEPT_RATE_PLACES].paid_mono_ns;
+    if (rates[address % FT_RPC_ACCEPT_RATE_PLACES].address != address ||
+        *paid < now - FT_RPC_ACCEPT_RATE_NS) {
+        rates[address % FT_RPC_ACCEPT_RATE_PLACES].address = address;
+        *paid = now - FT_RPC_ACCEPT_RATE_NS;
+    }
+    if (*paid + FT_RPC_ACCEPT_RATE_NS / burst > now) {
+        return false;
+    }
+    *paid += FT_RPC_ACCEPT_RATE_NS / burst;
+    return true;
 }
 
 static bool peer_of(int fd, struct connection *ret_connection)

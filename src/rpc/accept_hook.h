@@ -8,8 +8,8 @@
  * ft_rpc_accept_hook_watch() it
  *   - spends a reserve descriptor when there is no free one, to accept the newest connection and
  *     close it again, and reports EAGAIN when the kernel's queue is empty;
- *   - closes at once what an address has above its share of connections, and what comes from an
- *     address that ft_rpc_accept_hook_quarantine() named.
+ *   - closes at once what an address has above its share of connections, or opens faster than it
+ *     may, and what comes from an address that ft_rpc_accept_hook_quarantine() named.
  * All other accepts of the process pass through untouched.
  *
  * Thread: any; one lock, taken per accepted connection of a watched listener.
@@ -22,11 +22,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 #define FT_RPC_ACCEPT_PORTS_MAX 16
 /* Addresses that can be in quarantine at the same time; the oldest makes room. */
 #define FT_RPC_ACCEPT_QUARANTINE_MAX 64
+/*
+ * An address may open at once as many connections as it may have, and as many again within this
+ * time: all agents behind one address come back together, and whoever opens one session after the
+ * other is held to a rate.  Below FT_RPC_ACCEPT_BURST_MIN it is that many.
+ */
+#define FT_RPC_ACCEPT_RATE_NS   (10 * FT_NS_PER_S)
+#define FT_RPC_ACCEPT_BURST_MIN 128
+/* Addresses whose rate is known; two that share a place take turns in it, which only makes the rate
+ * too small. */
+#define FT_RPC_ACCEPT_RATE_PLACES 4096
 /* The LimitNOFILE of the collector's unit. */
 #define FT_RPC_ACCEPT_FDS_MAX 65536
 
@@ -34,6 +45,7 @@ struct ft_rpc_accept_stats {
     uint64_t accepted;
     uint64_t dropped_no_fd;
     uint64_t dropped_address;
+    uint64_t dropped_rate;
     uint64_t dropped_quarantine;
 };
 

@@ -81,6 +81,7 @@ void ft_rpc_server_get_stats(const struct ft_rpc_server *server,
         .connections_accepted = accepts.accepted,
         .connections_dropped_no_fd = accepts.dropped_no_fd,
         .connections_dropped_address = accepts.dropped_address,
+        .connections_dropped_rate = accepts.dropped_rate,
         .connections_dropped_quarantine = accepts.dropped_quarantine,
     };
     for (unsigned i = 0; i < FT_RPC_REJECT_N; i++) {

@@ -103,11 +103,12 @@ struct ft_rpc_server_options {
     enum ft_rpc_client_cert client_cert;
     bool plaintext;
 
-    uint32_t n_threads;                   /* 4: one poller can be held up by one peer (F4). */
-    uint32_t sessions_max;                /* 10,000 of a method; more get RESOURCE_EXHAUSTED. */
-    uint32_t sessions_per_address_max;    /* 256 of an IPv4 address or IPv6 /64, all methods. */
-    uint32_t connections_per_address_max; /* 512; more are closed when accepted. */
-    uint32_t streams_per_connection_max;  /* 16; HTTP/2's own limit: the peer waits. */
+    uint32_t n_threads;                /* 4: one poller can be held up by one peer (F4). */
+    uint32_t sessions_max;             /* 10,000 of a method; more get RESOURCE_EXHAUSTED. */
+    uint32_t sessions_per_address_max; /* 256 of an IPv4 address or IPv6 /64, all methods. */
+    /* 512, and as many new ones within 10 s; more are closed when accepted. */
+    uint32_t connections_per_address_max;
+    uint32_t streams_per_connection_max; /* 16; HTTP/2's own limit: the peer waits. */
     /* 100 that one connection may begin; above, it is cut and its address is kept out for a time.
      */
     uint32_t calls_per_second_max;
@@ -148,6 +149,7 @@ struct ft_rpc_server_stats {
     uint64_t connections_accepted;
     uint64_t connections_dropped_no_fd;
     uint64_t connections_dropped_address;
+    uint64_t connections_dropped_rate;
     uint64_t connections_dropped_quarantine;
 };
 

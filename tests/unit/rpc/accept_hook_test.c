@@ -183,6 +183,47 @@ TEST(an_address_has_a_limit_of_connections)
     peer_deinit(&peer);
 }
 
+/* From an address of its own, so that what other tests have opened does not count. */
+static int connect_from(const struct peer *peer, const char *address)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(ft_rpc_server_get_port(peer->server)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0);
+    CHECK_INT(inet_pton(AF_INET, address, &own.sin_addr), 1);
+    CHECK_INT(bind(fd, (const struct sockaddr *)&own, sizeof own), 0);
+    CHECK_INT(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+TEST(an_address_that_opens_one_connection_after_the_other_is_held_to_a_rate)
+{
+    struct peer peer;
+    struct ft_rpc_server_stats first;
+    struct ft_rpc_server_stats stats;
+    struct ft_rpc_server_options options = {.plaintext = true, .connections_per_address_max = 5};
+    peer_init(&peer);
+    peer_start(&peer, &options);
+    ft_rpc_server_get_stats(peer.server, &first);
+    uint64_t n_dropped = 0;
+    unsigned n = 0;
+    for (; n_dropped < 20; n++) {
+        CHECK(n < 100 * FT_RPC_ACCEPT_BURST_MIN);
+        int fd = connect_from(&peer, "127.0.7.7");
+        ft_fd_close(&fd);
+        ft_rpc_server_get_stats(peer.server, &stats);
+        n_dropped = stats.connections_dropped_rate - first.connections_dropped_rate;
+    }
+    CHECK(n > FT_RPC_ACCEPT_BURST_MIN);
+    /* Nobody else feels it. */
+    int fd = connect_from(&peer, "127.0.7.8");
+    CHECK(!is_closed_within(fd, 50));
+    ft_fd_close(&fd);
+    peer_deinit(&peer);
+}
+
 TEST(other_listeners_of_the_process_are_left_alone)
 {
     struct peer peer;
