@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void ft_fd_close(int *fd)
@@ -39,6 +40,20 @@ void ft_wakefd_clear(int fd)
     uint64_t count;
     ssize_t n = read(fd, &count, sizeof count);
     (void)n;
+}
+
+uint64_t ft_fd_raise_limit(uint64_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 0;
+    }
+    if (limit.rlim_cur < wanted) {
+        struct rlimit raised = limit;
+        raised.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        limit = setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised : limit;
+    }
+    return limit.rlim_cur;
 }
 
 ft_err ft_read_text_file(const char *path, char *buf, size_t size)

@@ -4,6 +4,7 @@
 #define FT_BASE_FD_H 1
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -14,6 +15,9 @@ void ft_fd_close(int *fd);
 FT_MUST_USE ft_err ft_wakefd_open(int *ret_fd);
 void ft_wakefd_signal(int fd);
 void ft_wakefd_clear(int fd);
+
+/* Raises this process's limit of descriptors to 'wanted', or as far as it may; what it is then. */
+uint64_t ft_fd_raise_limit(uint64_t wanted);
 
 /* A small file (sysctl, token) as text without its trailing white space; 'buf' always ends in NUL.
  * FT_E_RANGE when it does not fit. */

@@ -80,6 +80,15 @@ struct ft_admission_verdict ft_admission_ask(struct ft_admission *admission, int
     return verdict;
 }
 
+uint32_t ft_admission_turn_away(struct ft_admission *admission, int64_t now_mono_ns,
+                                struct ft_random *random)
+{
+    ft_mutex_lock(&admission->lock);
+    uint32_t retry_after_ms = make_return_locked(admission, now_mono_ns, random);
+    ft_mutex_unlock(&admission->lock);
+    return retry_after_ms;
+}
+
 void ft_admission_give_back(struct ft_admission *admission, int64_t now_mono_ns,
                             uint64_t granted_bytes)
 {

@@ -56,6 +56,10 @@ void ft_admission_deinit(struct ft_admission *admission);
 struct ft_admission_verdict ft_admission_ask(struct ft_admission *admission, int64_t now_mono_ns,
                                              uint64_t backlog_events, struct ft_random *random);
 
+/* For an agent that is not even asked: when it is to come back. */
+uint32_t ft_admission_turn_away(struct ft_admission *admission, int64_t now_mono_ns,
+                                struct ft_random *random);
+
 /* The agent has caught up, or has gone. */
 void ft_admission_give_back(struct ft_admission *admission, int64_t now_mono_ns,
                             uint64_t granted_bytes);

@@ -20,6 +20,8 @@
 #include "collector/site.h"
 #include "rpc/rpc.h"
 
+/* Descriptors beside those of connections: log, database, gRPC. */
+#define DESCRIPTORS_BESIDE 256
 /* How long threads sleep at most before they look whether they are to stop. */
 #define IDLE_NS (1 * FT_NS_PER_S)
 /* Pause after a disk or a store refused. */
@@ -325,6 +327,7 @@ static ft_err open_ingest(struct ft_collector *collector, struct ft_diag *diag)
         .keep_epoch = keep_epoch,
         .keep_epoch_ctx = collector,
         .version = FT_VERSION,
+        .sessions_max = options->ingest.sessions_max,
         .queue_bytes_max = options->ingest.queue_bytes_max,
         .agent_events_per_s = options->ingest.agent_events_per_second_max,
         .agent_bytes_per_s = options->ingest.agent_bytes_per_second_max,
@@ -353,6 +356,29 @@ static ft_err start_threads(struct ft_collector *collector)
     return ft_thread_start(&collector->sinker_thread, "sink", run_sinker, collector);
 }
 
+/* Sessions beside those of 'sessions_max' agents: they get their GoAway there, or take an older one
+ * of the same agent over.  Beyond, calls are refused without a word of when to come back. */
+static uint64_t sessions_beside(const struct ft_collector_options *options)
+{
+    return 16 + options->ingest.sessions_max / 8;
+}
+
+/* Each agent is a descriptor, and a shell's usual limit is 1,024. */
+static void raise_descriptors(const struct ft_collector_options *options)
+{
+    uint64_t wanted = options->ingest.sessions_max + sessions_beside(options) +
+                      options->http.connections_max + DESCRIPTORS_BESIDE;
+    uint64_t limit = ft_fd_raise_limit(wanted);
+    if (limit < wanted) {
+        ft_log(
+            FT_LOG_WARN, "collector",
+            "%llu descriptors are too few for %llu agents, which takes %llu (LimitNOFILE, ulimit "
+            "-n): connections beyond are closed",
+            (unsigned long long)limit, (unsigned long long)options->ingest.sessions_max,
+            (unsigned long long)wanted);
+    }
+}
+
 /* "" becomes NULL: not set. */
 static const char *given(const char *text) { return text[0] != '\0' ? text : NULL; }
 
@@ -369,7 +395,7 @@ static ft_err listen_for_agents(struct ft_collector *collector, struct ft_diag *
                                                              : FT_RPC_CLIENT_CERT_NONE,
         .plaintext = o->ingest.plaintext,
         .n_threads = (uint32_t)o->ingest.threads,
-        .sessions_max = (uint32_t)o->ingest.sessions_max,
+        .sessions_max = (uint32_t)(o->ingest.sessions_max + sessions_beside(o)),
         .sessions_per_address_max = (uint32_t)o->ingest.sessions_per_address_max,
         .connections_per_address_max = (uint32_t)o->ingest.connections_per_address_max,
         .message_bytes_max = o->ingest.message_bytes_max,
@@ -378,6 +404,7 @@ static ft_err listen_for_agents(struct ft_collector *collector, struct ft_diag *
         .handshake_timeout_ns = o->ingest.handshake_timeout,
         .first_message_timeout_ns = o->ingest.first_message_timeout,
         .connection_age_ns = o->ingest.connection_age};
+    raise_descriptors(o);
     server.methods = ft_service_methods(collector->service, &server.n_methods);
     struct ft_rpc_server *started = NULL;
     FT_TRY(ft_rpc_server_start(&server, &started, diag));

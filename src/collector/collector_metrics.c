@@ -110,6 +110,11 @@ static double read_too_many(void *from)
     return read_server(from, offsetof(struct ft_rpc_server_stats, connections_dropped_address));
 }
 
+static double read_too_fast(void *from)
+{
+    return read_server(from, offsetof(struct ft_rpc_server_stats, connections_dropped_rate));
+}
+
 static double read_kept_out(void *from)
 {
     return read_server(from, offsetof(struct ft_rpc_server_stats, connections_dropped_quarantine));
@@ -137,6 +142,7 @@ static ft_err add_limits(struct ft_collector *collector)
         {sessions, sessions_help, "reason", "lingering", read_lingering, collector, false},
         {connections, connections_help, "reason", "no_descriptor", read_no_fd, collector, false},
         {connections, connections_help, "reason", "limit_address", read_too_many, collector, false},
+        {connections, connections_help, "reason", "limit_rate", read_too_fast, collector, false},
         {connections, connections_help, "reason", "kept_out", read_kept_out, collector, false},
         {"flowtrail_collector_refused_messages_total", "Messages that came compressed.", NULL, NULL,
          read_messages_refused, collector, false},
@@ -223,6 +229,7 @@ static ft_err add_ingest(struct ft_collector *collector)
         {"flowtrail_collector_queue_waits_total", "Sessions that waited for room in it.", NULL,
          NULL, ft_metric_read_u64, &i->queue_waits, false},
         {away, away_help, "reason", "full", ft_metric_read_u64, &i->sent_away_full, false},
+        {away, away_help, "reason", "sessions", ft_metric_read_u64, &i->sent_away_sessions, false},
         {away, away_help, "reason", "overrun", ft_metric_read_u64, &i->sent_away_overrun, false},
         {"flowtrail_collector_slow_downs_total",
          "Agents that were asked to send less, because the queue filled.", NULL, NULL,

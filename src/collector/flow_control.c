@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Parts of queue_bytes_max: above the first windows shrink, below the second they grow again. */
 #define HIGH(bytes_max) ((bytes_max) / 4 * 3)
@@ -32,10 +33,43 @@ static void send(struct ft_ingest_session *session, const struct ft_response *re
     ft_buf_deinit(&buf);
 }
 
+/* Whether another session of the same instance is there, which the new one ends. */
+static bool takes_over(struct ft_ingest_session *session)
+{
+    struct ft_ingest *ingest = session->ingest;
+    ft_mutex_lock(&ingest->lock);
+    struct ft_ingest_session *at = ingest->sessions[ft_ingest_slot_of(&session->key)];
+    while (at != NULL && (at->superseded || memcmp(&at->key, &session->key, sizeof at->key) != 0)) {
+        at = at->next;
+    }
+    ft_mutex_unlock(&ingest->lock);
+    return at != NULL;
+}
+
+/* Counts the session; false when there are too many, and it is sent away. */
+static bool count_session(struct ft_ingest_session *session)
+{
+    struct ft_ingest *ingest = session->ingest;
+    uint64_t max = ingest->options.sessions_max;
+    if (atomic_fetch_add(&ingest->n_sessions, 1) < max || max == 0 || takes_over(session)) {
+        session->counted = true;
+        return true;
+    }
+    atomic_fetch_sub(&ingest->n_sessions, 1);
+    ingest->stats.sent_away_sessions++;
+    ft_flow_send_away(
+        session, ft_admission_turn_away(&ingest->admission, now_of(ingest), ingest->options.random),
+        "too many agents are connected");
+    return false;
+}
+
 bool ft_flow_admit(struct ft_ingest_session *session, const struct ft_msg_hello *hello,
                    uint64_t *ret_window)
 {
     struct ft_ingest *ingest = session->ingest;
+    if (!count_session(session)) {
+        return false;
+    }
     struct ft_instance instance = {0};
     (void)ft_instances_get(ingest->options.instances, &session->key, &instance);
     uint64_t first =
@@ -63,6 +97,14 @@ void ft_flow_leave(struct ft_ingest_session *session)
     struct ft_ingest *ingest = session->ingest;
     ft_admission_give_back(&ingest->admission, now_of(ingest),
                            atomic_exchange(&session->granted_bytes, 0));
+}
+
+void ft_flow_forget(struct ft_ingest_session *session)
+{
+    if (session->counted) {
+        session->counted = false;
+        atomic_fetch_sub(&session->ingest->n_sessions, 1);
+    }
 }
 
 void ft_flow_send_away(struct ft_ingest_session *session, uint32_t retry_after_ms,

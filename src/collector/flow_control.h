@@ -16,6 +16,8 @@ bool ft_flow_admit(struct ft_ingest_session *session, const struct ft_msg_hello 
                    uint64_t *ret_window);
 /* Gives back what it had from the budget.  Thread: any. */
 void ft_flow_leave(struct ft_ingest_session *session);
+/* It is gone: its place is another's.  The session's thread. */
+void ft_flow_forget(struct ft_ingest_session *session);
 
 /* GoAway and the end of the session.  Thread: any. */
 void ft_flow_send_away(struct ft_ingest_session *session, uint32_t retry_after_ms,

@@ -16,7 +16,6 @@
 
 static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hello *hello);
 static bool send_welcome(struct ft_ingest_session *session, const struct ft_msg_welcome *told);
-static size_t slot_of(const struct ft_instance_key *key);
 static void register_session(struct ft_ingest_session *session);
 static bool on_batch(struct ft_ingest_session *session, struct ft_request *request);
 static bool push(struct ft_ingest_session *session, struct ft_commit_item *item);
@@ -140,8 +139,8 @@ void ft_ingest_session_close(struct ft_ingest_session *session)
     struct ft_ingest *ingest = session->ingest;
     if (session->greeted) {
         ft_mutex_lock(&ingest->lock);
-        for (struct ft_ingest_session **at = &ingest->sessions[slot_of(&session->key)]; *at != NULL;
-             at = &(*at)->next) {
+        for (struct ft_ingest_session **at = &ingest->sessions[ft_ingest_slot_of(&session->key)];
+             *at != NULL; at = &(*at)->next) {
             if (*at == session) {
                 *at = session->next;
                 break;
@@ -153,6 +152,7 @@ void ft_ingest_session_close(struct ft_ingest_session *session)
             "a full registry has no place for one that is gone");
         ft_flow_leave(session);
     }
+    ft_flow_forget(session);
     session->closed = true;
     ft_ingest_session_unref(session);
 }
@@ -307,8 +307,7 @@ static bool send_welcome(struct ft_ingest_session *session, const struct ft_msg_
     return err == FT_OK || refuse(session, FT_INGEST_CLOSE_UNAVAILABLE, "out of memory");
 }
 
-/* Which list a session is in. */
-static size_t slot_of(const struct ft_instance_key *key)
+size_t ft_ingest_slot_of(const struct ft_instance_key *key)
 {
     return (size_t)ft_hash64(key, sizeof *key, 0) % FT_INGEST_SESSION_SLOTS;
 }
@@ -319,7 +318,7 @@ static void register_session(struct ft_ingest_session *session)
     struct ft_ingest *ingest = session->ingest;
     struct ft_ingest_session *older = NULL;
     ft_mutex_lock(&ingest->lock);
-    struct ft_ingest_session **slot = &ingest->sessions[slot_of(&session->key)];
+    struct ft_ingest_session **slot = &ingest->sessions[ft_ingest_slot_of(&session->key)];
     for (struct ft_ingest_session *at = *slot; at != NULL; at = at->next) {
         if (!at->superseded && memcmp(&at->key, &session->key, sizeof at->key) == 0) {
             at->superseded = true;

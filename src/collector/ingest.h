@@ -65,6 +65,7 @@ struct ft_ingest_options {
     ft_err (*keep_epoch)(void *ctx, const struct ft_uuid *store_epoch);
     void *keep_epoch_ctx;
     const char *version;
+    uint64_t sessions_max;       /* More are told when to come back; 0: no bound. */
     uint64_t queue_bytes_max;    /* Also the budget of all windows of agents with a backlog. */
     uint64_t window_bytes;       /* What Welcome grants at most. */
     uint64_t agent_events_per_s; /* Beyond, an agent waits; 0: no bound. */
@@ -100,9 +101,10 @@ struct ft_ingest_stats {
     _Atomic uint64_t sync_failures;
     _Atomic uint64_t append_failures;
     _Atomic uint64_t queue_bytes;
-    _Atomic uint64_t queue_waits;       /* Sessions that had to wait for room. */
-    _Atomic uint64_t sent_away_full;    /* Agents with a backlog that had to come back later. */
-    _Atomic uint64_t sent_away_overrun; /* Whose batch did not fit any more. */
+    _Atomic uint64_t queue_waits;        /* Sessions that had to wait for room. */
+    _Atomic uint64_t sent_away_full;     /* Agents with a backlog that had to come back later. */
+    _Atomic uint64_t sent_away_sessions; /* For whom there was no session. */
+    _Atomic uint64_t sent_away_overrun;  /* Whose batch did not fit any more. */
     _Atomic uint64_t slow_downs;
     _Atomic uint64_t holds;         /* Sessions that had to wait because of their rate. */
     _Atomic uint64_t held_sessions; /* Now. */

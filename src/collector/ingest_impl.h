@@ -18,6 +18,7 @@ struct ft_ingest_session {
     /* The session's thread. */
     bool greeted;
     bool closed;
+    bool counted; /* Among the ingest's sessions. */
     /* Unchanged once greeted. */
     struct ft_instance_key key;
     struct ft_uuid store_epoch; /* All that is said on this stream is said of it. */
@@ -60,6 +61,7 @@ struct ft_ingest {
     struct ft_commit_queue queue;
     struct ft_admission admission;
     struct ft_ingest_stats stats;
+    _Atomic uint64_t n_sessions;    /* That were let in. */
     struct ft_log_limit complaints; /* About accounts. */
     struct ft_mutex lock;
     struct ft_ingest_session *sessions[FT_INGEST_SESSION_SLOTS] FT_GUARDED; /* By instance. */
@@ -88,6 +90,9 @@ void ft_ingest_take_witness(struct ft_ingest_session *session, const struct ft_m
                             uint64_t durable_seq);
 /* Keeps a new epoch, if there is one.  The commit thread. */
 void ft_ingest_keep_epoch(struct ft_ingest *ingest);
+
+/* Which list a session is in. */
+size_t ft_ingest_slot_of(const struct ft_instance_key *key);
 
 void ft_ingest_session_ref(struct ft_ingest_session *session);
 void ft_ingest_session_unref(struct ft_ingest_session *session);

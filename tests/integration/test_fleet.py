@@ -188,6 +188,23 @@ def test_agents_with_more_than_fits_are_let_in_by_turns(host):
                 f"{end['attempts']['median']} (median) and {end['attempts']['max']} at most")
 
 
+def test_more_agents_than_sessions_are_told_when_to_come_back(host):
+    agents, sessions = 60, 50
+    stack = Stack(host.ns)
+    stack.start_collector(ingest={"sessions_max": sessions})
+    swarm = Swarm(stack, agents, events=10)
+    away = 'flowtrail_collector_sent_away_total{reason="sessions"}'
+    wait_until(lambda: stack.metrics("collector")[away] >= agents - sessions, 10, "a go-away")
+    time.sleep(3)
+    end = swarm.count()
+    # They come back when they were told to, and do not try in between.
+    assert end["connected"] == sessions and end["retry_ms_max"] >= 1000, end
+    assert agents < end["attempts"]["total"] == sessions + end["go_aways"] <= agents * 2, end
+    assert set(end["ends"]) == {"go_away"}, end
+    told("R15", f"{agents} agents at a collector for {sessions}: {sessions} served, the others told "
+                f"{end['go_aways']} times to come back")
+
+
 ROGUES = {
     # A hundred times the quota and more: as fast as the network takes it.
     "flood": {"conduct": "flood", "events": 2000},
@@ -230,6 +247,10 @@ def test_rogues_do_not_harm_the_others(host):
     assert ends["malformed"]["acked_events"] == ends["malformed"]["rejected_events"] > 0
     assert ends["malformed"]["acked_events"] <= quota * (seconds + 4), ends["malformed"]
     assert metrics["flowtrail_collector_rate_waits_total"] > 0
+    # Who opens one session after the other has what its address may open at once, and the rate.
+    opened = ends["hang-up"]["welcomes"]
+    assert 0 < opened <= 512 + 512 * (seconds + 5) / 10, ends["hang-up"]
+    assert metrics['flowtrail_collector_refused_connections_total{reason="limit_rate"}'] > 0
     store = stack.stop()
     each_once = store.query("""SELECT count(*) - count(DISTINCT (instance_id, seq)) FROM flows""")
     assert each_once == [["0"]]
@@ -238,8 +259,9 @@ def test_rogues_do_not_harm_the_others(host):
     assert instances == [], "an agent's events have gaps"
     ratio = beside["age"]["p99_ms"] / max(alone["age"]["p99_ms"], 0.001)
     told("R23", f"20 agents beside a flood, malformed batches and "
-                f"{ends['hang-up']['attempts']['total']} sessions opened and dropped in {seconds} "
-                f"s: nothing of theirs lost or refused, ack p50 {alone['age']['p50_ms']:.1f} to "
+                f"{opened} sessions opened and dropped (tried {ends['hang-up']['attempts']['total']}) "
+                f"in {seconds} s: nothing of theirs lost or refused, ack p50 "
+                f"{alone['age']['p50_ms']:.1f} to "
                 f"{beside['age']['p50_ms']:.1f} ms, p99 {alone['age']['p99_ms']:.1f} to "
                 f"{beside['age']['p99_ms']:.1f} ms ({ratio:.2f} times); the flood had "
                 f"{ends['flood']['acked_events'] / seconds:.0f} events/s of {quota}")

@@ -476,6 +476,44 @@ TEST(who_finds_no_room_is_told_when_to_come_back_and_ends_nobody)
     teardown(&world);
 }
 
+TEST(who_finds_no_session_is_told_when_to_come_back)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    ft_ingest_destroy(world.ingest);
+    struct ft_ingest_options options = {.sessions_max = 2,
+                                        .queue_bytes_max = 1 << 20,
+                                        .window_bytes = 1 << 20,
+                                        .version = "test",
+                                        .clock = ft_clock_system(),
+                                        .random = &world.random.base,
+                                        .log = world.log,
+                                        .instances = world.instances,
+                                        .peer_ops = &peer_ops};
+    CHECK_OK(ft_ingest_create(&options, &world.ingest));
+    CHECK(say_hello_from(open_session(&world, 0), 50, 0));
+    CHECK(say_hello_from(open_session(&world, 1), 51, 0));
+    CHECK(!say_hello_from(open_session(&world, 2), 52, 0));
+    CHECK_INT(world.peers[2].last.kind, FT_RESPONSE_GO_AWAY);
+    CHECK(world.peers[2].last.go_away.retry_after_ms >= 1000);
+    CHECK_INT(ft_ingest_stats(world.ingest)->sent_away_sessions, 1);
+    CHECK(!world.peers[0].closed);
+    CHECK(!world.peers[1].closed);
+    /* One that comes back before its old connection is known to be dead takes that place. */
+    CHECK(say_hello_from(open_session(&world, 3), 51, 0));
+    CHECK_INT(world.peers[3].last.kind, FT_RESPONSE_WELCOME);
+    CHECK(world.peers[1].closed);
+    /* Who was turned away, or has gone, takes no place. */
+    for (unsigned i = 0; i < 3; i++) {
+        ft_ingest_session_close(world.peers[i].session);
+        world.peers[i].session = NULL;
+    }
+    CHECK(say_hello_from(open_session(&world, 0), 52, 0));
+    CHECK(!say_hello_from(open_session(&world, 1), 53, 0));
+    CHECK_INT(ft_ingest_stats(world.ingest)->sent_away_sessions, 2);
+    teardown(&world);
+}
+
 TEST(a_fuller_queue_makes_windows_smaller)
 {
     static const struct ft_uuid other = {{50}};
