@@ -242,6 +242,16 @@ static struct inode *inode_of(int fd)
     return inode;
 }
 
+/* Written over with the same, a range is on disk or not as it was before. */
+static bool is_there(int fd, const void *data, size_t size, uint64_t offset)
+{
+    char *there = state.armed ? malloc(size) : NULL;
+    bool same = there != NULL && __real_pread(fd, there, size, (off_t)offset) == (ssize_t)size &&
+                memcmp(there, data, size) == 0;
+    free(there);
+    return same;
+}
+
 static void note_written(int fd, uint64_t offset, uint64_t size)
 {
     struct inode *inode = state.armed ? inode_of(fd) : NULL;
@@ -468,8 +478,9 @@ ssize_t __wrap_pwrite(int fd, const void *data, size_t size, off_t offset)
     if (share < 0) {
         return -1;
     }
+    bool changes = !is_there(fd, data, (size_t)share, (uint64_t)offset);
     ssize_t n = __real_pwrite(fd, data, (size_t)share, offset);
-    if (n > 0) {
+    if (n > 0 && changes) {
         note_written(fd, (uint64_t)offset, (uint64_t)n);
     }
     return n;
