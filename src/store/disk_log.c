@@ -228,6 +228,17 @@ static size_t find_victim_locked(const struct ft_log *log, uint64_t floor) FT_RE
     return i;
 }
 
+/* Where a new file for a reader's place finds no room, and the old one cannot be trusted any more,
+ * the reserve makes some. */
+static ft_err keep_places(struct ft_store_disk_log *disk)
+{
+    ft_err err = ft_store_keep_places(&disk->base);
+    while (ft_err_kind(err) == FT_KIND_BLOCKED && ft_store_disk_give_reserve(disk)) {
+        err = ft_store_keep_places(&disk->base);
+    }
+    return err;
+}
+
 /* Lets the oldest segment go.  FT_E_FULL when none may. */
 static ft_err let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes)
 {
@@ -261,7 +272,7 @@ static ft_err let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes)
         return seal_head(disk, false);
     }
     if (is_unkept) {
-        return ft_store_keep_places(log); /* It goes next time. */
+        return keep_places(disk); /* It goes next time. */
     }
     if (is_done) {
         disk_discard(log, victim);
@@ -281,7 +292,7 @@ static ft_err drop_doubtful(struct ft_store_disk_log *disk)
     bool is_unkept = ft_store_held_locked(&disk->base) < floor;
     ft_mutex_unlock(&disk->base.lock);
     if (is_unkept) {
-        FT_TRY(ft_store_keep_places(&disk->base)); /* More was confirmed since the first try. */
+        FT_TRY(keep_places(disk)); /* More was confirmed since the first try. */
     }
     ft_err err = ft_store_drop_listed(&disk->base, disk->doubtful, floor, &in_doubt);
     if (!in_doubt) {
@@ -320,7 +331,7 @@ static ft_err make_room(struct ft_store_disk_log *disk, uint64_t need)
             return FT_OK;
         }
         ft_err err = let_one_go(disk, &freed);
-        if (err == FT_E_FULL && !full) {
+        if (!full && disk->doubtful == NULL && ft_err_kind(err) == FT_KIND_BLOCKED) {
             return FT_OK; /* Nothing to give back: the reserve is there for that. */
         }
         FT_TRY(err);

@@ -87,6 +87,8 @@ void ft_store_disk_note_refusal(struct ft_store_disk_log *disk, bool refused);
 void ft_store_disk_fill_reserve(struct ft_store_disk_log *disk);
 /* Makes the file 'name', empty and with its space, out of the reserve.  -ENOSPC: it is used up. */
 FT_MUST_USE ft_err ft_store_disk_take_reserve(struct ft_store_disk_log *disk, const char *name);
+/* Gives a part of the reserve back to the file system; false when there is none. */
+bool ft_store_disk_give_reserve(struct ft_store_disk_log *disk);
 
 /* disk_read.c */
 ft_err ft_store_disk_read(struct ft_log_reader *reader, bool durable_only,

@@ -697,8 +697,7 @@ static void hold_cursors(struct ft_store_disk_log *disk)
         }
         ft_err err = ft_store_disk_cursor_store(log, cursor, &record, true);
         ft_mutex_lock(&log->lock);
-        /* On a full disk nothing would ever go (reader.c). */
-        cursor->held = err == FT_OK || ft_err_kind(err) == FT_KIND_BLOCKED ? confirmed : 0;
+        cursor->held = err == FT_OK ? confirmed : 0;
         ft_mutex_unlock(&log->lock);
     }
     ft_store_free_confirmed(log);

@@ -10,6 +10,7 @@
 #include "store/disk_log.h"
 
 static ft_err make_file(struct ft_store_disk_log *disk, const char *name, uint64_t bytes);
+static void forget_reserve(struct ft_store_disk_log *disk, unsigned i);
 static void reserve_name(unsigned i, char *buf);
 
 bool ft_store_disk_may_grow(struct ft_store_disk_log *disk)
@@ -68,14 +69,32 @@ ft_err ft_store_disk_take_reserve(struct ft_store_disk_log *disk, const char *na
             char from[FT_DISK_NAME_SIZE];
             reserve_name(i, from);
             FT_TRY(disk->disk->ops->rename(disk->disk, from, name));
-            disk->reserved[i] = false;
-            ft_mutex_lock(&disk->base.lock);
-            disk->base.counters.reserve_bytes -= disk->segment_bytes;
-            ft_mutex_unlock(&disk->base.lock);
+            forget_reserve(disk, i);
             return FT_OK;
         }
     }
     return ft_err_from_errno(ENOSPC);
+}
+
+bool ft_store_disk_give_reserve(struct ft_store_disk_log *disk)
+{
+    char name[FT_DISK_NAME_SIZE];
+    for (unsigned i = disk->base.options.reserve_segments; i-- > 0;) {
+        reserve_name(i, name);
+        if (disk->reserved[i] && disk->disk->ops->remove(disk->disk, name) == FT_OK) {
+            forget_reserve(disk, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void forget_reserve(struct ft_store_disk_log *disk, unsigned i)
+{
+    disk->reserved[i] = false;
+    ft_mutex_lock(&disk->base.lock);
+    disk->base.counters.reserve_bytes -= disk->segment_bytes;
+    ft_mutex_unlock(&disk->base.lock);
 }
 
 /* One of an earlier start is used again: its space may have been for smaller segments. */

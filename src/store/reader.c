@@ -334,9 +334,7 @@ ft_err ft_store_keep_places(struct ft_log *log)
         ft_mutex_unlock(&log->lock);
         ft_err result = behind ? write_place(log, cursor, true) : FT_OK;
         ft_mutex_unlock(&log->places_lock);
-        if (result != FT_OK && ft_err_kind(result) != FT_KIND_BLOCKED) {
-            err = result;
-        }
+        err = result != FT_OK ? result : err;
     }
     return err;
 }
@@ -422,13 +420,9 @@ static ft_err write_place(struct ft_log *log, struct ft_log_cursor *cursor, bool
     memcpy(record.note, cursor->note, cursor->note_size);
     ft_mutex_unlock(&log->lock);
     ft_err err = log->home->cursor_store(log, cursor, &record, durable);
-    /*
-     * On a full disk a place that cannot be written must not keep the segments that fill it.  If
-     * the power fails then, the reader goes on from the oldest block that is left: what it had
-     * confirmed is what is gone.
-     */
-    bool may_go = err == FT_OK || ft_err_kind(err) == FT_KIND_BLOCKED;
-    if (may_go && (durable || !log->home->keeps_cursors)) {
+    /* A place that could not be written lets nothing go: the next start would take what is gone for
+     * what was lost, and tell so. */
+    if (err == FT_OK && (durable || !log->home->keeps_cursors)) {
         ft_mutex_lock(&log->lock);
         /* It may have gone back meanwhile. */
         cursor->held = record.confirmed < cursor->confirmed ? record.confirmed : cursor->confirmed;

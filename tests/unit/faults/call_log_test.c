@@ -70,8 +70,6 @@ static bool run_with(const struct ft_call_plan *plan, bool cut)
     directory = ft_call_fail_directory();
     workload_init(&work, NULL);
     work.is_real = true;
-    int errnum = plan->errnum == FT_CALL_SHORT_FULL ? ENOSPC : plan->errnum;
-    work.places_lag = errnum > 0 && ft_err_kind(ft_err_from_errno(errnum)) == FT_KIND_BLOCKED;
     CHECK_OK(live(ROUNDS_BEFORE));
     uint64_t n_errors = work.n_errors;
     uint64_t n_appended = work.n_appended;

@@ -88,7 +88,6 @@ static bool run_with_fault(enum ft_fault_op op, uint64_t nth, uint64_t n_times, 
     struct ft_disk *disk = ft_fault_disk_create(nth);
     struct workload work;
     workload_init(&work, disk);
-    work.places_lag = ft_err_kind(fault) == FT_KIND_BLOCKED;
     ft_fault_disk_fail(disk, op, nth, n_times, fault);
     ft_err err = workload_run(&work, ROUNDS);
     bool reached = ft_fault_disk_calls(disk, op) >= nth;
@@ -320,7 +319,6 @@ TEST(a_full_disk_refuses_and_takes_again)
     struct ft_disk *disk = ft_fault_disk_create(3);
     struct workload work;
     workload_init(&work, disk);
-    work.places_lag = true;
     for (unsigned cycle = 0; cycle < 20; cycle++) {
         ft_fault_disk_set_capacity(disk, 20000 + cycle * 777);
         CHECK_OK(workload_run(&work, 20));
@@ -395,7 +393,6 @@ TEST(random_lives)
         struct ft_disk *disk = ft_fault_disk_create(seed);
         struct workload work;
         workload_init(&work, disk);
-        work.places_lag = true;
         for (unsigned life = 0; life < 6; life++) {
             for (unsigned i = 0; i < 2; i++) {
                 /* One draw a statement: compilers order arguments as they like. */

@@ -23,7 +23,6 @@ struct workload {
     uint64_t confirmed[WORKLOAD_READERS];
     bool opened[WORKLOAD_READERS]; /* From then on it holds blocks back. */
     uint64_t n_errors;
-    bool places_lag;      /* A place need not reach what was freed: the disk was full. */
     uint64_t n_told_lost; /* Blocks that recovery said were lost. */
     uint64_t n_damages;   /* Parts that it could not use. */
 };

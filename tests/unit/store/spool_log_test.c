@@ -428,3 +428,52 @@ TEST(with_a_reserve_a_full_file_system_costs_the_oldest)
     ft_log_destroy(log);
     ft_disk_destroy(account.disk);
 }
+
+/* Its file cannot be synced, and there is no room for a new one: nothing goes before there is. */
+TEST(a_place_that_finds_no_room_takes_the_reserve)
+{
+    for (unsigned n_reserve = 0; n_reserve <= 2; n_reserve += 2) {
+        struct account account = {.disk = ft_fault_disk_create(1)};
+        ft_fault_disk_set_capacity(account.disk, 1 << 20);
+        struct ft_log_options options = options_of(&account);
+        options.segment_bytes = 8 << 10; /* Seven blocks. */
+        options.reserve_segments = n_reserve;
+        struct ft_log *log = open_log(&account, &options);
+        struct ft_log_reader *reader;
+        CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+        append_n(log, 1, 50);
+        sync_log(log);
+        CHECK_INT(read_all(reader), 50);
+        static char filler[1 << 20];
+        uint64_t free_bytes;
+        uint64_t total;
+        CHECK_OK(account.disk->ops->space(account.disk, &free_bytes, &total));
+        ft_fault_disk_put(account.disk, "filler", filler, free_bytes);
+        ft_fault_disk_fail(account.disk, FT_FAULT_SYNC, 1, 1, ft_err_from_errno(EIO));
+        CHECK_ERR(ft_log_reader_confirm(reader, 49), ft_err_from_errno(ENOSPC));
+        uint64_t first;
+        uint64_t last;
+        ft_log_bounds(log, &first, &last);
+        CHECK_INT(first, 1);
+        ft_err err = FT_OK;
+        for (uint64_t n = 51; n <= 90 && err == FT_OK; n++) {
+            err = append(log, n);
+        }
+        CHECK_INT(err, n_reserve > 0 ? FT_OK : ft_err_from_errno(ENOSPC));
+        CHECK_INT(account.n_dropped, 0);
+        ft_log_bounds(log, &first, &last);
+        CHECK((first > 1) == (n_reserve > 0));
+        ft_fault_disk_stop_now(account.disk);
+        ft_log_reader_close(reader);
+        ft_log_destroy(log);
+        ft_fault_disk_restart(account.disk, FT_FAULT_LOSE);
+        log = open_log(&account, &options);
+        CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+        CHECK_INT(ft_log_reader_confirmed(reader), n_reserve > 0 ? 49 : 0);
+        ft_log_bounds(log, &first, &last);
+        CHECK(first <= ft_log_reader_confirmed(reader) + 1);
+        ft_log_reader_close(reader);
+        ft_log_destroy(log);
+        ft_disk_destroy(account.disk);
+    }
+}
