@@ -86,6 +86,7 @@ static _Noreturn void usage(void)
                           "  --blocks N     blocks of each agent in each phase (1)\n"
                           "  --interval MS  between further blocks of an agent (none)\n"
                           "  --retain KIB   blocks of an agent that wait at most (16384)\n"
+                          "  --ca FILE      TLS, with these authorities (none)\n"
                           "  --addresses N  source addresses (--agents, 60000 at most)\n"
                           "  --subnet N     of 127.N.0.0/16 (100)\n"
                           "  --connecting N agents that connect at the same time (500)\n"
@@ -119,19 +120,14 @@ static enum swarm_conduct parse_conduct(const char *name)
 
 static void parse(int argc, char **argv, struct swarm_options *options)
 {
-    static const struct option known[] = {{"to", required_argument, NULL, 't'},
-                                          {"token", required_argument, NULL, 'k'},
-                                          {"agents", required_argument, NULL, 'n'},
-                                          {"events", required_argument, NULL, 'e'},
-                                          {"blocks", required_argument, NULL, 'b'},
-                                          {"interval", required_argument, NULL, 'i'},
-                                          {"retain", required_argument, NULL, 'r'},
-                                          {"addresses", required_argument, NULL, 'a'},
-                                          {"subnet", required_argument, NULL, 's'},
-                                          {"seed", required_argument, NULL, 'S'},
-                                          {"connecting", required_argument, NULL, 'C'},
-                                          {"conduct", required_argument, NULL, 'c'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"to", required_argument, NULL, 't'},         {"token", required_argument, NULL, 'k'},
+        {"agents", required_argument, NULL, 'n'},     {"events", required_argument, NULL, 'e'},
+        {"blocks", required_argument, NULL, 'b'},     {"interval", required_argument, NULL, 'i'},
+        {"retain", required_argument, NULL, 'r'},     {"addresses", required_argument, NULL, 'a'},
+        {"subnet", required_argument, NULL, 's'},     {"seed", required_argument, NULL, 'S'},
+        {"connecting", required_argument, NULL, 'C'}, {"ca", required_argument, NULL, 'A'},
+        {"conduct", required_argument, NULL, 'c'},    {NULL, 0, NULL, 0}};
     int which;
     while ((which = getopt_long(argc, argv, "", known, NULL)) != -1) {
         unsigned long number = which != '?' ? strtoul(optarg, NULL, 10) : 0;
@@ -163,6 +159,9 @@ static void parse(int argc, char **argv, struct swarm_options *options)
         case 's':
             options->subnet = (unsigned)number;
             break;
+        case 'A':
+            options->ca = optarg;
+            break;
         case 'C':
             options->connecting_max = (unsigned)number;
             break;
@@ -193,8 +192,10 @@ static void begin(struct swarm *swarm)
 {
     ft_random_seeded_init(&swarm->random, swarm->options.seed);
     char url[256];
-    (void)snprintf(url, sizeof url, "http://%s", swarm->options.to);
-    struct ft_rpc_client_options client = {.url = url, .plaintext = FT_RPC_PLAINTEXT_ANYWHERE};
+    const char *ca = swarm->options.ca;
+    (void)snprintf(url, sizeof url, "%s://%s", ca != NULL ? "https" : "http", swarm->options.to);
+    struct ft_rpc_client_options client = {
+        .url = url, .plaintext = FT_RPC_PLAINTEXT_ANYWHERE, .ca_path = ca};
     struct ft_diag diag = {0};
     if (ft_rpc_channel_config_init(&swarm->channel_config, &client, &diag) != FT_OK) {
         swarm_die(diag.text, FT_E_SYNTAX);

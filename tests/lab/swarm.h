@@ -38,6 +38,7 @@ enum swarm_conduct {
 struct swarm_options {
     const char *to;
     const char *token;
+    const char *ca; /* NULL: without TLS. */
     unsigned n_agents;
     unsigned n_addresses;    /* Source addresses in 127.0.0.0/8 that they share. */
     unsigned subnet;         /* The second byte of these. */
