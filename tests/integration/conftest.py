@@ -20,9 +20,11 @@ def reason_to_skip():
 
 
 def pytest_configure(config):
-    """A run that is told to end takes its labs with it."""
+    """A run that is told to end takes its labs with it.  SIGINT is ignored in what a shell starts in
+    the background, and would be in every program that a test starts."""
     del config
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item):
