@@ -69,6 +69,7 @@ static ft_err replace_file(struct ft_ledger *ledger) FT_REQUIRES(ledger->lock);
 static ft_err sync_file(struct ft_ledger *ledger) FT_REQUIRES(ledger->lock);
 static void give_up_file(struct ft_ledger *ledger) FT_REQUIRES(ledger->lock);
 static ft_err read_all(struct ft_ledger *ledger, int64_t since_ns) FT_REQUIRES(ledger->lock);
+static ft_err write_again(struct ft_ledger *ledger) FT_REQUIRES(ledger->lock);
 static ft_err write_dirty(struct ft_ledger *ledger) FT_REQUIRES(ledger->lock);
 static void encode(const struct ft_instance *instance, uint64_t generation, uint8_t *to);
 static bool is_copy(const uint8_t *copy);
@@ -87,6 +88,10 @@ ft_err ft_ledger_open(struct ft_disk *disk, struct ft_instances *instances, int6
     ft_err err = open_file(ledger);
     if (err == FT_OK) {
         err = read_all(ledger, now_real_ns - FT_LEDGER_FORGET_NS);
+    }
+    if (err == FT_OK && write_again(ledger) != FT_OK) {
+        ledger->stats.failures++;
+        give_up_file(ledger);
     }
     ft_mutex_unlock(&ledger->lock);
     FT_TRY(err);
@@ -304,6 +309,26 @@ static ft_err read_all(struct ft_ledger *ledger, int64_t since_ns)
         }
     }
     return FT_OK;
+}
+
+/*
+ * A process before this one may have failed to sync the file: then what was read of it is in the
+ * page cache only, and a sync would find nothing to write.  What of it is on the disk is written
+ * over with the same.
+ */
+static ft_err write_again(struct ft_ledger *ledger)
+{
+    static uint8_t bytes[STEP_PLACES * PLACE_SIZE];
+    const struct ft_disk_ops *ops = ledger->disk->ops;
+    size_t size = sizeof bytes;
+    for (uint64_t at = 0; size == sizeof bytes; at += size) {
+        FT_TRY(ops->read_at(ledger->file, at, bytes, sizeof bytes, &size));
+        if (size > 0) {
+            FT_TRY(ops->write_at(ledger->file, at, bytes, size));
+        }
+    }
+    FT_TRY(ops->sync(ledger->file));
+    return ops->sync_dir(ledger->disk);
 }
 
 struct step {

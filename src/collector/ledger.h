@@ -20,6 +20,8 @@
  *
  * A copy that is known to be on disk is never written over: writes go to the other one until the
  * next sync.  A write survives the end of the process at once, a power cut after the next sync.
+ * At the start the file is written again as it is and synced, because an earlier process may have
+ * failed to; where that fails, the next write makes a new file.
  *
  * A rejection is written and synced before the agent is told of it; the rest follows within a
  * second or so.  What a crash takes of that is told again: an agent says its account anew, and

@@ -287,6 +287,40 @@ TEST(a_failed_sync_has_everything_written_again_and_is_not_repeated)
     teardown(&world);
 }
 
+/* What the last process could not sync is read from the cache, and is not on the disk. */
+TEST(a_failed_sync_of_an_earlier_process_is_made_good)
+{
+    for (unsigned n_failing = 1; n_failing <= 3; n_failing++) {
+        struct world world;
+        setup(&world);
+        put(&world, 1, 1);
+        put(&world, 2, 1);
+        put(&world, 3, 1); /* In another page of the cache than the first. */
+        CHECK_OK(ft_ledger_write(world.ledger, true));
+        put(&world, 1, 2);
+        ft_fault_disk_fail(world.disk, FT_FAULT_SYNC, 1, n_failing, ft_err_from_errno(EIO));
+        CHECK_ERR(ft_ledger_write(world.ledger, true), ft_err_from_errno(EIO));
+        stop(&world);
+        start(&world);
+        CHECK_INT(get(&world, 1), 2);
+        put(&world, 3, 2);
+        if (n_failing > 1) {
+            put(&world, 1, 2); /* As store and log say. */
+        }
+        for (unsigned i = 2; i < n_failing; i++) {
+            CHECK_ERR(ft_ledger_write(world.ledger, true), ft_err_from_errno(EIO));
+        }
+        CHECK_OK(ft_ledger_write(world.ledger, true));
+        CHECK_INT(ft_fault_disk_breaches(world.disk), 0);
+        stop(&world);
+        ft_fault_disk_restart(world.disk, FT_FAULT_LOSE);
+        start(&world);
+        CHECK_INT(get(&world, 1), 2);
+        CHECK_INT(get(&world, 3), 2);
+        teardown(&world);
+    }
+}
+
 TEST(a_full_disk_is_tried_again)
 {
     struct world world;
