@@ -15,6 +15,7 @@ static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t
 static bool fits_head(struct ft_store_disk_log *disk, uint64_t need);
 static ft_err drop_doubtful(struct ft_store_disk_log *disk);
 static void disk_discard(struct ft_log *log, struct ft_log_segment *segment);
+static bool cut_failed(struct ft_store_disk_log *disk);
 static ft_err seal_head(struct ft_store_disk_log *disk, bool for_good);
 static ft_err open_head(struct ft_store_disk_log *disk, uint64_t bytes, int64_t time_ns);
 static ft_err create_file(struct ft_store_disk_log *disk, const char *name,
@@ -351,6 +352,25 @@ static ft_err ensure_head(struct ft_store_disk_log *disk, uint64_t need, int64_t
 }
 
 /*
+ * What a failed write has left behind the blocks may be a whole one, and then it may be on the
+ * disk. A trailer would hide it from the next start and, while it is not synced, not from one after
+ * a power cut: what was told as lost would be there again.  True when it is gone for good, as soon
+ * as the head is synced.
+ */
+static bool cut_failed(struct ft_store_disk_log *disk)
+{
+    if (!disk->head_failed || disk->head_file == NULL) {
+        return true;
+    }
+    struct ft_log *log = &disk->base;
+    ft_mutex_lock(&log->lock);
+    uint64_t bytes = log->head != NULL ? log->head->bytes : 0;
+    ft_mutex_unlock(&log->lock);
+    return bytes > 0 && disk->disk->ops->truncate(disk->head_file, bytes) == FT_OK &&
+           (disk->unsynced_bytes > 0 || disk->disk->ops->sync(disk->head_file) == FT_OK);
+}
+
+/*
  * Syncs the head and closes it.  The trailer says that the segment is whole and durable, so it
  * follows the sync; it needs no sync of its own, because without it the segment is read instead.
  * It gets one at the end 'for_good', so that the next start finds everything certain.
@@ -359,7 +379,9 @@ static ft_err seal_head(struct ft_store_disk_log *disk, bool for_good)
 {
     struct ft_log *log = &disk->base;
     const struct ft_disk_ops *ops = disk->disk->ops;
+    bool is_cut = cut_failed(disk);
     FT_TRY(disk_sync(log));
+    is_cut = is_cut || !disk->head_failed; /* It went into another file. */
     ft_mutex_lock(&log->lock);
     struct ft_log_segment *head = log->head;
     struct ft_log_segment copy = head != NULL ? *head : (struct ft_log_segment){0};
@@ -392,7 +414,7 @@ static ft_err seal_head(struct ft_store_disk_log *disk, bool for_good)
                                        .previous = disk->head_previous};
     uint8_t bytes[FT_STORE_TRAILER_SIZE];
     ft_store_encode_trailer(&trailer, bytes);
-    if (ops->write_at(file, copy.bytes, bytes, sizeof bytes) == FT_OK) {
+    if (is_cut && ops->write_at(file, copy.bytes, bytes, sizeof bytes) == FT_OK) {
         /* Also gives back what was reserved for the file and not used. */
         ft_err_ignore(ops->truncate(file, copy.bytes + sizeof bytes), "only space is lost");
         if (for_good) {

@@ -452,3 +452,57 @@ TEST(a_disk_that_is_full_at_the_start_costs_no_block)
     ft_log_destroy(log);
     ft_disk_destroy(disk);
 }
+
+/* How many blocks there are; nothing is written on the way. */
+static uint64_t blocks_found(struct ft_disk *disk)
+{
+    struct ft_log_options options = workload_options();
+    struct ft_log *log;
+    struct ft_log_reader *reader;
+    CHECK_OK(ft_log_disk_open(disk, &options, NULL, NULL, &log));
+    CHECK_OK(ft_log_reader_open(log, "look", true, &reader));
+    uint64_t n = 0;
+    struct ft_block block;
+    while (ft_log_reader_next(reader, false, &block) == FT_OK) {
+        n++;
+        ft_block_release(&block);
+    }
+    ft_fault_disk_stop_now(disk);
+    ft_log_reader_close(reader);
+    ft_log_destroy(log);
+    return n;
+}
+
+/* The write may have done all that it should, and the trailer that comes there instead may not. */
+TEST(what_a_failed_write_has_left_does_not_come_back)
+{
+    struct ft_log_options options = workload_options();
+    struct ft_block_info info = {.n_events = 1};
+    static char data[400];
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct ft_disk *disk = ft_fault_disk_create(seed);
+        struct ft_log *log;
+        uint64_t position;
+        CHECK_OK(ft_log_disk_open(disk, &options, NULL, NULL, &log));
+        for (unsigned i = 0; i < 3; i++) {
+            CHECK_OK(ft_log_append(log, &info, data, sizeof data, &position));
+        }
+        if (seed % 2 == 0) {
+            CHECK_OK(ft_log_sync(log, &position));
+        }
+        ft_fault_disk_fail(disk, FT_FAULT_WRITE, 1, seed % 3 == 0 ? 2 : 1,
+                           ft_err_from_errno(ENFILE));
+        CHECK(ft_log_append(log, &info, data, sizeof data, &position) != FT_OK);
+        ft_fault_disk_fail(disk, FT_FAULT_ALLOCATE, 1, UINT64_MAX, ft_err_from_errno(EIO));
+        CHECK(ft_log_append(log, &info, data, sizeof data, &position) != FT_OK);
+        ft_fault_disk_stop_now(disk);
+        ft_log_destroy(log);
+        ft_fault_disk_restart(disk, FT_FAULT_KILL);
+        ft_fault_disk_set_capacity(disk, 1);
+        uint64_t n = blocks_found(disk);
+        ft_fault_disk_restart(disk, FT_FAULT_LOSE);
+        CHECK(blocks_found(disk) <= n);
+        CHECK(n >= 3);
+        ft_disk_destroy(disk);
+    }
+}
