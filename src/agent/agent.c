@@ -275,6 +275,9 @@ static ft_err open_pipeline(struct ft_agent *agent, struct ft_diag *diag)
     if (agent->spool != NULL) {
         pipeline.tally = ft_spool_tally(agent->spool);
         pipeline.kept_events = ft_spool_kept_events(agent->spool);
+        struct ft_spool_identity identity;
+        ft_spool_get_identity(agent->spool, &identity);
+        pipeline.life = ft_lives_present(&identity.lives);
     }
     FT_TRY(ft_pipeline_create(&pipeline, &agent->pipeline));
     struct ft_filter *filter = NULL;

@@ -128,6 +128,7 @@ ft_err ft_delivery_create(const struct ft_delivery_options *options,
             delivery->binding = exporter.binding;
             exporter.base_seq = identity.base_seq;
             exporter.known_seq = identity.known_seq;
+            exporter.lives = identity.lives;
         }
         FT_TRY(ft_exporter_create(&exporter, &delivery->exporter));
     }

@@ -91,6 +91,7 @@ ft_err ft_pipeline_create(const struct ft_pipeline_options *options,
     pipeline->next_seq = ft_tally_live(pipeline->tally)->numbered + 1;
     pipeline->stats.numbered_events = pipeline->next_seq - 1;
     FT_TRY(ft_batch_builder_create(&options->instance_id, &pipeline->builder));
+    ft_batch_builder_set_life(pipeline->builder, options->life);
     struct ft_filter_options keep_all = {0};
     struct ft_filter *filter = NULL;
     FT_TRY(ft_filter_create(&keep_all, &filter));

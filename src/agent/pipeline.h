@@ -30,6 +30,7 @@
 struct ft_pipeline_options {
     struct ft_uuid agent_id;
     struct ft_uuid instance_id;
+    uint64_t life; /* Of the log (export/lives.h); 0: none. */
     uint64_t block_events_max;
     uint64_t block_bytes_max;
     int64_t flush_interval_ns;

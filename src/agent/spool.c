@@ -273,6 +273,7 @@ static ft_err write_state_locked(struct ft_spool *spool, const struct change *ch
     state->base_seq = spool->identity.base_seq;
     state->clean = spool->clean;
     state->binding = spool->identity.binding;
+    state->lives = spool->identity.lives;
     state->n_dropped = spool->n_dropped;
     memcpy(state->dropped, spool->dropped, sizeof state->dropped);
     ft_tally_save(spool->tally, &state->tally, &version);

@@ -110,7 +110,8 @@ struct ft_spool_identity {
     /* Numbers up to here were in the log or known to be lost then: what was kept of them beside the
      * spool must not come again. */
     uint64_t settled_seq;
-    uint64_t held_seq; /* But for the block that begins with this; 0: none. */
+    uint64_t held_seq;     /* But for the block that begins with this; 0: none. */
+    struct ft_lives lives; /* This process's is the last one. */
     struct ft_spool_binding binding;
 };
 void ft_spool_get_identity(struct ft_spool *spool, struct ft_spool_identity *ret_identity);

@@ -29,6 +29,7 @@ struct finding {
 };
 
 static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report);
+static uint64_t larger(uint64_t a, uint64_t b);
 static ft_err read_state(struct ft_spool *spool, struct ft_spool_state *state,
                          struct ft_spool_report *report);
 static ft_err open_log(struct ft_spool *spool, const struct ft_spool_state *state,
@@ -118,6 +119,10 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
         err = report->n_missing > 0 ? tell_again(spool, finding.progress.acked_seq) : FT_OK;
     }
     if (err == FT_OK) {
+        /* In the state before a number of it is given. */
+        ft_lives_begin(&spool->identity.lives, spool->options.random,
+                       ft_tally_live(spool->tally)->numbered + 1,
+                       larger(finding.progress.acked_seq, spool->identity.base_seq));
         err = ft_spool_write_state(spool);
     }
     if (err == FT_OK && finding.place_lost) {
@@ -332,7 +337,8 @@ static void set_identity(struct ft_spool *spool, const struct ft_spool_state *st
     *identity = (struct ft_spool_identity){.agent_id = state->agent_id,
                                            .instance_id = state->instance_id,
                                            .base_seq = state->base_seq,
-                                           .binding = state->binding};
+                                           .binding = state->binding,
+                                           .lives = state->lives};
     bool fresh = report->is_new || report->state_lost;
     if (fresh && !options->has_agent_id) {
         ft_uuid_make_random(options->random, &identity->agent_id);

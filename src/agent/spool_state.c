@@ -4,7 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
-#define VERSION 1
+#define VERSION 2
+/* The same without lives: there are none. */
+#define VERSION_1 1
 
 #define FLAG_BOUND       1U
 #define FLAG_CLEAN       2U
@@ -15,13 +17,14 @@
 #define LOSS_SIZE  ((size_t)48)
 #define TOLD_SIZE  ((size_t)56)
 #define RANGE_SIZE ((size_t)16)
+#define LIFE_SIZE  ((size_t)16)
 
 /* Causes that a newer version may know are counted as unknown ones here. */
 #define CAUSES_MAX 64U
 
 _Static_assert(FIXED_SIZE + 8 * FT_LOSS_CAUSE_N + LOSS_SIZE * FT_LOSS_BOOK_PENDING_MAX +
                        TOLD_SIZE * FT_LOSS_BOOK_TOLD_MAX + RANGE_SIZE * FT_SPOOL_DROPPED_MAX +
-                       LOSS_SIZE * FT_TALLY_RUNS_MAX <=
+                       LOSS_SIZE * FT_TALLY_RUNS_MAX + LIFE_SIZE * FT_LIVES_MAX <=
                    FT_SPOOL_STATE_SIZE_MAX,
                "the largest state fits");
 _Static_assert(sizeof(struct ft_spool_page) == 72, "the page is as documented");
@@ -109,6 +112,7 @@ size_t ft_spool_state_encode(const struct ft_spool_state *state, uint8_t *to)
     put32(to + 204, (uint32_t)state->n_dropped);
     put64(to + 208, tally->n_drops);
     put32(to + 216, (uint32_t)state->last_drop.n_runs);
+    put32(to + 220, (uint32_t)state->lives.n);
     put64(to + 224, state->last_drop.n_events);
     put64(to + 232, state->last_drop.n_unread);
     put64(to + 240, state->last_drop.first_seq);
@@ -133,6 +137,10 @@ size_t ft_spool_state_encode(const struct ft_spool_state *state, uint8_t *to)
     for (size_t i = 0; i < state->last_drop.n_runs; i++, at += LOSS_SIZE) {
         put_loss(at, &state->last_drop.runs[i]);
     }
+    for (size_t i = 0; i < state->lives.n; i++, at += LIFE_SIZE) {
+        put64(at, state->lives.at[i].id);
+        put64(at + 8, state->lives.at[i].first_seq);
+    }
     return (size_t)(at - to);
 }
 
@@ -141,7 +149,7 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
     if (size < FIXED_SIZE) {
         return FT_E_CORRUPT;
     }
-    if (get32(from) != VERSION) {
+    if (get32(from) != VERSION && get32(from) != VERSION_1) {
         return FT_E_UNSUPPORTED;
     }
     uint32_t n_causes = get32(from + 192);
@@ -149,11 +157,12 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
     uint32_t n_told = get32(from + 200);
     uint32_t n_dropped = get32(from + 204);
     uint32_t n_runs = get32(from + 216);
+    uint32_t n_lives = get32(from + 220);
     if (n_causes > CAUSES_MAX || n_pending > FT_LOSS_BOOK_PENDING_MAX ||
         n_told > FT_LOSS_BOOK_TOLD_MAX || n_dropped > FT_SPOOL_DROPPED_MAX ||
-        n_runs > FT_TALLY_RUNS_MAX ||
+        n_runs > FT_TALLY_RUNS_MAX || n_lives > FT_LIVES_MAX ||
         size != FIXED_SIZE + 8 * n_causes + LOSS_SIZE * n_pending + TOLD_SIZE * n_told +
-                    RANGE_SIZE * n_dropped + LOSS_SIZE * n_runs) {
+                    RANGE_SIZE * n_dropped + LOSS_SIZE * n_runs + LIFE_SIZE * n_lives) {
         return FT_E_CORRUPT;
     }
     memset(ret_state, 0, sizeof *ret_state);
@@ -210,6 +219,10 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
     for (uint32_t i = 0; i < n_runs; i++, at += LOSS_SIZE) {
         drop->runs[i] = get_loss(at);
     }
+    for (uint32_t i = 0; i < n_lives; i++, at += LIFE_SIZE) {
+        ret_state->lives.at[i] = (struct ft_life){get64(at), get64(at + 8)};
+    }
+    ret_state->lives.n = n_lives;
     return FT_OK;
 }
 

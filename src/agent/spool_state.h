@@ -5,7 +5,7 @@
  * one mapped page.
  *
  *   Record, little-endian                        Page
- *    0  4  version, 1                             0  8  "FTLIVE1\0"
+ *    0  4  version, 2                             0  8  "FTLIVE1\0"
  *    4  4  flags: 1 bound, 2 stopped cleanly,     8 16  boot_id of the kernel that it was
  *          4 store_epoch known, 8 receipt_key           last mapped under
  *          known                                 24  8  0
@@ -21,12 +21,12 @@
  *  168  8  lost_unnumbered, 176 lost_by_exporter, 184 gone_to
  *  192  4  number of causes, 196 of losses to be told, 200 told and not acknowledged, 204 of ranges
  *          of positions that were dropped and not confirmed
- *  208  8  drops so far; 216 4 runs of the last one, 220 4 0
+ *  208  8  drops so far; 216 4 runs of the last one, 220 4 number of lives
  *  224  8  events of the last drop, 232 unread ones, 240 first and 248 last number
  *  256  8  first number of the block that is on its way here, 264 the last one
  *  272     8 for each cause; 48 for each loss (cause 4, estimated 4, begin 8, end 8, count 8,
  *          first_seq 8, last_seq 8); 56 for each told loss (its seq 8, the loss); 16 for each
- *          range; 48 for each run, as a loss
+ *          range; 48 for each run, as a loss; 16 for each life (id 8, first number 8), oldest first
  *
  * Thread: pure functions.
  */
@@ -34,6 +34,7 @@
 #define FT_AGENT_SPOOL_STATE_H 1
 
 #include "agent/tally.h"
+#include "export/lives.h"
 #include "flow/ids.h"
 #include "store/slot_file.h"
 
@@ -56,6 +57,7 @@ struct ft_spool_state {
     uint64_t base_seq; /* Numbers up to here belong to an earlier instance. */
     bool clean;
     struct ft_spool_binding binding;
+    struct ft_lives lives;
     size_t n_dropped; /* Positions that were dropped and not confirmed. */
     struct ft_log_range dropped[FT_SPOOL_DROPPED_MAX];
     /* The last drop, which 'tally' has: an account that was kept elsewhere may be newer than the

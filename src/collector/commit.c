@@ -77,6 +77,7 @@ struct placement {
     int64_t now_ns;
     uint64_t appended_seq; /* Before; only this thread moves it. */
     uint64_t last_seq;     /* 0: not behind what is there. */
+    uint64_t life;
     uint64_t rejected_seq; /* 0: the batch is good. */
     uint64_t duplicate_events;
     uint64_t rejected_events;
@@ -115,6 +116,7 @@ static void write_position(void *ctx, struct ft_instance *instance)
     }
     if (placement->last_seq != 0 && placement->appended_events > 0) {
         instance->kept_seq = placement->last_seq;
+        instance->kept_life = placement->life;
     }
     if (placement->rejected_seq > instance->rejected_seq) {
         instance->rejected_seq = placement->rejected_seq;
@@ -152,6 +154,7 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
     uint64_t last_seq = item->first_seq + item->n_events - 1;
     struct placement placement = {.now_ns = ft_clock_real_ns(ingest->options.clock),
                                   .received_events = item->n_events,
+                                  .life = item->life,
                                   .filled = {item->first_seq, last_seq}};
     FT_TRY(ft_instances_with(instances, key, read_position, &placement));
     if (item->reject_reason != NULL) {

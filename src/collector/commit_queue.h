@@ -35,6 +35,7 @@ struct ft_commit_item {
     uint8_t *data;                     /* Owned. */
     size_t size;
     uint64_t first_seq;
+    uint64_t life;
     uint32_t n_events;     /* 0: a rejected batch that does not say, to be kept only. */
     char *reject_reason;   /* Owned; NULL for a good batch. */
     bool waiting;          /* The session reads no more until this is done. */

@@ -214,6 +214,8 @@ static void take_hello(void *ctx, struct ft_instance *instance)
         context->welcome.lost[context->welcome.n_lost++] =
             (struct ft_msg_hole){instance->gaps.at[i].first, instance->gaps.at[i].last};
     }
+    context->welcome.newest_seq = instance->kept_seq;
+    context->welcome.newest_life = instance->kept_life;
     /* What was rejected is not kept: after a restart nobody would know of it. */
     context->resume_seq =
         instance->kept_seq < instance->durable_seq ? instance->kept_seq : instance->durable_seq;
@@ -371,6 +373,7 @@ static bool on_batch(struct ft_ingest_session *session, struct ft_request *reque
                                     .data = request->batch.data,
                                     .size = request->batch.size,
                                     .first_seq = ft_batch_reader_first_seq(reader),
+                                    .life = ft_batch_reader_life(reader),
                                     .n_events = ft_batch_reader_count(reader)};
     request->batch.data = NULL; /* Moved into the queue. */
     ft_ingest_session_ref(session);

@@ -396,6 +396,7 @@ static void put_on_shelf_locked(struct ft_instances *instances, const struct ft_
                                   .instance_id = instance->key.instance_id,
                                   .durable_seq = instance->durable_seq,
                                   .kept_seq = instance->kept_seq,
+                                  .kept_life = instance->kept_life,
                                   .stored_events = instance->stored_events};
     ft_shelf_put(&instances->shelf, &position);
 }
@@ -411,6 +412,7 @@ static void take_from_shelf_locked(struct ft_instances *instances, struct ft_ins
         instance->stored_seq = position.durable_seq;
         instance->rejected_seq = position.durable_seq;
         instance->kept_seq = position.kept_seq;
+        instance->kept_life = position.kept_life;
         instance->stored_events = position.stored_events;
         instance->appended_events = position.stored_events;
         instance->missing_events = position.durable_seq > position.stored_events

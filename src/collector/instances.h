@@ -69,6 +69,7 @@ struct ft_instance {
     uint64_t stored_seq;      /* Committed by the store, or passed over. */
     uint64_t rejected_seq;    /* Some up to here were rejected; the agent may not know. */
     uint64_t kept_seq;        /* appended_seq without what was rejected at the end. */
+    uint64_t kept_life;       /* The life of that event; 0: not known (export.proto). */
     uint64_t appended_events; /* Ever taken into the log: stored, or on the way there. */
     /* So many were taken, as the collector knew before its start; 0 once the agent has told what it
      * believes here, which then counts. */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "wire/batch_reader.h"
+
 static uint64_t above(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 static uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -14,6 +16,7 @@ static void set_stored(void *ctx, struct ft_instance *instance)
     instance->durable_seq = stored->stored_seq;
     instance->appended_seq = stored->stored_seq;
     instance->kept_seq = stored->stored_seq;
+    instance->kept_life = stored->life;
     instance->rejected_seq = stored->stored_seq; /* What was rejected is not known any more. */
     instance->stored_events = stored->stored_events;
     instance->vanished_events = stored->vanished_events;
@@ -58,6 +61,7 @@ ft_err ft_recovery_from_store(struct ft_duckdb *duckdb, struct ft_instances *ins
 
 struct found_block {
     struct ft_block_info info;
+    uint64_t life;
     bool behind_gap; /* Blocks of the log were lost before it. */
 };
 
@@ -92,6 +96,7 @@ static void add_block(void *ctx, struct ft_instance *instance)
     instance->appended_seq = last_seq;
     instance->durable_seq = last_seq;
     instance->kept_seq = last_seq;
+    instance->kept_life = found->life;
     instance->rejected_seq = last_seq;
     instance->last_heard_ns = info->time_ns;
 }
@@ -147,6 +152,7 @@ ft_err ft_recovery_from_log(struct ft_log *log, uint64_t position, struct ft_ins
         found.behind_gap |= block.position > position + 1;
         position = block.position;
         found.info = block.info;
+        found.life = ft_batch_peek_life(block.data, block.size);
         struct ft_instance_key key;
         memcpy(key.agent_id.bytes, block.info.agent_id, sizeof key.agent_id.bytes);
         memcpy(key.instance_id.bytes, block.info.instance_id, sizeof key.instance_id.bytes);
@@ -221,6 +227,9 @@ static void reconcile(void *ctx, struct ft_instance *instance)
     }
     uint64_t passed_seq = most(instance->kept_seq, instance->restored_stored_seq);
     context->n_behind += instance->restored_kept_seq > passed_seq;
+    if (passed_seq > instance->kept_seq) {
+        instance->kept_life = 0; /* Of what the sink has passed over nothing is left. */
+    }
     instance->kept_seq = passed_seq;
     instance->durable_seq = most(instance->durable_seq, passed_seq);
     instance->appended_seq = most(instance->appended_seq, passed_seq);

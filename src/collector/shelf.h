@@ -23,6 +23,7 @@ struct ft_shelved {
     struct ft_uuid instance_id;
     uint64_t durable_seq; /* 0: an empty place. */
     uint64_t kept_seq;
+    uint64_t kept_life;
     uint64_t stored_events;
 };
 

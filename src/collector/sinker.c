@@ -311,6 +311,7 @@ static size_t decode(struct ft_sinker *sinker, struct ft_batch_reader *reader,
         row->agent_id = pending->key.agent_id;
         row->instance_id = pending->key.instance_id;
         row->stored_ns = pending->block.info.time_ns;
+        row->life = ft_batch_reader_life(reader);
         row->event_id = (struct ft_uuid){0};
         row->flow_id = (struct ft_uuid){0};
         if ((row->event.fields & FT_FIELD_LOSS) != 0) {

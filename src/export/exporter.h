@@ -10,8 +10,9 @@
  * The log is bound to the collector that welcomed it first: to another one nothing is sent.
  *
  * All blocks go out under the present instance, whatever they were sealed under.  It changes when a
- * collector says that it has events which never left from here: then this log was set back, to a
- * backup or a snapshot of the machine, and the numbers given since belong to other events.  What
+ * collector says that it has events which never left from here, or which were made in another life
+ * (export/lives.h): then this log was set back, to a backup or a snapshot of the machine, and the
+ * numbers given since belong to other events.  What
  * was there before that point is the same on both sides and confirmed; what came after it goes out
  * as another instance, so that nothing of it passes for something that the collector has.
  *
@@ -36,6 +37,7 @@
 #include "base/stream.h"
 #include "export/flight.h"
 #include "export/link.h"
+#include "export/lives.h"
 #include "export/progress.h"
 #include "export/trust.h"
 #include "flow/ids.h"
@@ -100,8 +102,9 @@ struct ft_exporter_options {
     /* From before the start, where the log is older than the process. */
     bool bound;
     struct ft_uuid collector_id;
-    uint64_t base_seq;  /* Numbers up to here belong to an earlier instance; 0: none. */
-    uint64_t known_seq; /* The newest number in the log at the start: it may have been sent. */
+    uint64_t base_seq;     /* Numbers up to here belong to an earlier instance; 0: none. */
+    uint64_t known_seq;    /* The newest number in the log at the start: it may have been sent. */
+    struct ft_lives lives; /* Of the log; none for one in memory. */
     struct ft_binding binding; /* Key and store epoch that were kept. */
     enum ft_trust_policy receipts;
     struct ft_receipt_keys receipt_keys; /* Trusted whatever was kept; none: the first is kept. */

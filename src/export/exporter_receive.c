@@ -23,7 +23,9 @@ static void give_up(struct ft_exporter *exporter, int64_t now_ns, const char *te
 static void take_durable(struct ft_exporter *exporter, uint64_t durable_seq,
                          const struct ft_msg_range *rejected, unsigned n_rejected);
 static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector_id);
-static void begin_instance(struct ft_exporter *exporter, int64_t now_ns);
+static uint64_t foreign_from(const struct ft_exporter *exporter,
+                             const struct ft_msg_welcome *welcome);
+static void begin_instance(struct ft_exporter *exporter, uint64_t base_seq, int64_t now_ns);
 
 void ft_exporter_receive(struct ft_exporter *exporter, const struct ft_stream_event *event,
                          int64_t now_ns)
@@ -103,8 +105,9 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
         give_up(exporter, now_ns, "the spool cannot be bound to this collector, nothing is sent");
         return;
     }
-    if (welcome->durable_seq > exporter->ever_sent_seq) {
-        begin_instance(exporter, now_ns);
+    uint64_t foreign_seq = foreign_from(exporter, welcome);
+    if (foreign_seq > 0) {
+        begin_instance(exporter, foreign_seq - 1, now_ns);
         return;
     }
     take_terms(exporter, welcome);
@@ -245,10 +248,28 @@ static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector
 }
 
 /*
- * The collector has numbers that never left from here.  Blocks up to the last one that may have
- * left are the same on both sides; all behind them goes out as another instance.
+ * The first number of which the collector has other events than this log; 0: there is none.  Below
+ * it both have the same; but nothing is freed that it has not signed to have.
  */
-static void begin_instance(struct ft_exporter *exporter, int64_t now_ns)
+static uint64_t foreign_from(const struct ft_exporter *exporter,
+                             const struct ft_msg_welcome *welcome)
+{
+    uint64_t done_seq =
+        exporter->acked_seq > exporter->base_seq ? exporter->acked_seq : exporter->base_seq;
+    uint64_t seq = ft_lives_fork(&exporter->options.lives, done_seq, welcome->newest_seq,
+                                 welcome->newest_life);
+    if (seq == 0) {
+        return welcome->durable_seq > exporter->ever_sent_seq ? exporter->ever_sent_seq + 1 : 0;
+    }
+    seq = seq <= welcome->durable_seq ? seq : welcome->durable_seq + 1;
+    return seq > done_seq ? seq : done_seq + 1;
+}
+
+/*
+ * The log was set back.  Blocks up to 'base_seq' are the same on both sides; all behind them goes
+ * out as another instance.
+ */
+static void begin_instance(struct ft_exporter *exporter, uint64_t base_seq, int64_t now_ns)
 {
     struct ft_exporter_host *host = &exporter->options.host;
     struct ft_uuid instance_id;
@@ -260,13 +281,13 @@ static void begin_instance(struct ft_exporter *exporter, int64_t now_ns)
         return;
     }
     ft_flight_rewind(&exporter->flight);
-    take_durable(exporter, exporter->ever_sent_seq, NULL, 0);
+    take_durable(exporter, base_seq, NULL, 0);
     struct ft_progress before = ft_exporter_progress(exporter);
     exporter->stats.account_version++;
     /* What is done with must be so for good, or it would be the new instance's after a crash. */
     ft_err err = ft_log_reader_keep(exporter->reader);
     if (err == FT_OK) {
-        err = host->on_new_instance(host->ctx, exporter->ever_sent_seq, &before, &instance_id);
+        err = host->on_new_instance(host->ctx, base_seq, &before, &instance_id);
     }
     if (err == FT_OK) {
         ft_exporter_publish_progress(exporter, &(struct ft_progress){0});
@@ -281,7 +302,7 @@ static void begin_instance(struct ft_exporter *exporter, int64_t now_ns)
     exporter->stats.new_instances++;
     exporter->options.instance_id = instance_id;
     ft_trust_set_instance(&exporter->trust, &instance_id);
-    exporter->base_seq = exporter->ever_sent_seq;
+    exporter->base_seq = base_seq;
     exporter->acked_seq = 0;
     give_up(exporter, now_ns,
             "the collector has events that were never sent from here: the log was set back, going "

@@ -25,6 +25,7 @@ struct ft_row {
     struct ft_uuid event_id;
     struct ft_uuid flow_id; /* Only with FT_FIELD_FLOW. */
     int64_t stored_ns;
+    uint64_t life; /* In which the event was made (export.proto); 0: not known.  Not a column. */
 };
 
 /* Columns that can be filtered by, in the order of ft_column_name. */

@@ -9,7 +9,7 @@
 static const char query[] =
     "SELECT i.agent_id, i.instance_id, i.durable_seq, i.n_events, epoch_ns(i.last_time), "
     "       l.loss_cause, l.lost, "
-    "       greatest(i.n_events::BIGINT - coalesce(f.n, 0) - coalesce(d.n, 0), 0)::UBIGINT "
+    "       greatest(i.n_events::BIGINT - coalesce(f.n, 0) - coalesce(d.n, 0), 0)::UBIGINT, i.life "
     "FROM instances i LEFT JOIN ("
     "    SELECT agent_id, instance_id, count(*) AS n FROM flows GROUP BY ALL) f "
     "ON i.agent_id = f.agent_id AND i.instance_id = f.instance_id LEFT JOIN ("
@@ -97,6 +97,7 @@ static ft_err walk_chunk(struct walk *walk, duckdb_data_chunk chunk)
     const uint8_t *causes = column(chunk, 5);
     const uint64_t *lost = column(chunk, 6);
     const uint64_t *vanished = column(chunk, 7);
+    const uint64_t *lives = column(chunk, 8);
     for (idx_t row = 0; row < duckdb_data_chunk_get_size(chunk); row++) {
         struct ft_uuid agent_id;
         struct ft_uuid instance_id;
@@ -112,6 +113,7 @@ static ft_err walk_chunk(struct walk *walk, duckdb_data_chunk chunk)
             walk->instance.stored_seq = seqs[row];
             walk->instance.stored_events = events[row];
             walk->instance.vanished_events = vanished[row];
+            walk->instance.life = lives[row];
             walk->instance.last_time_ns = is_null(chunk, 4, row) ? 0 : times[row];
         }
         if (!is_null(chunk, 5, row) && causes[row] < FT_LOSS_CAUSE_N) {

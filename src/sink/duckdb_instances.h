@@ -16,6 +16,7 @@ struct ft_stored_instance {
     struct ft_uuid agent_id;
     struct ft_uuid instance_id;
     uint64_t stored_seq;            /* All events up to it are stored, but for the gaps. */
+    uint64_t life;                  /* Of event stored_seq; 0: not known. */
     uint64_t stored_events;         /* Ever, also those that retention has deleted. */
     uint64_t vanished_events;       /* Of those: not there, and not deleted by retention. */
     int64_t last_time_ns;           /* Of its newest event. */

@@ -65,8 +65,9 @@ ft_err ft_marks_load(struct ft_marks *marks, duckdb_connection connection,
     int64_t n_rows;
     FT_TRY(ft_duckdb_query_numbers(connection, "SELECT count(*) FROM instance_marks", &n_rows, 1,
                                    reterr_diag));
-    FT_TRY(load_each(marks, connection, "SELECT agent_id, instance_id, durable_seq FROM instances",
-                     load_chunk, reterr_diag));
+    FT_TRY(load_each(marks, connection,
+                     "SELECT agent_id, instance_id, durable_seq, life FROM instances", load_chunk,
+                     reterr_diag));
     FT_TRY(load_each(marks, connection,
                      "SELECT agent_id, instance_id, first_seq, last_seq FROM instance_gaps"
                      " ORDER BY ALL",
@@ -99,7 +100,10 @@ ft_err ft_marks_pass(struct ft_marks *marks, const struct ft_row *row, bool *ret
         return FT_OK;
     }
     FT_TRY(touch(marks, mark, row));
-    mark->seq = seq > mark->seq ? seq : mark->seq;
+    if (seq > mark->seq) {
+        mark->seq = seq;
+        mark->life = row->life;
+    }
     if (mark->gaps != NULL) {
         close_gaps(mark, &row->event);
     }
@@ -186,7 +190,7 @@ static bool append_mark(duckdb_appender appender, const struct ft_mark *mark)
         ft_duckdb_uuid_value(&mark->agent_id), ft_duckdb_uuid_value(&mark->instance_id),
         duckdb_create_uint64(mark->seq),       duckdb_create_uint64(mark->n_events),
         ft_duckdb_time_value(mark->first_ns),  ft_duckdb_time_value(mark->last_ns),
-        ft_duckdb_time_value(mark->stored_ns),
+        ft_duckdb_time_value(mark->stored_ns), duckdb_create_uint64(mark->life),
     };
     bool good = true;
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
@@ -230,6 +234,7 @@ void ft_marks_on_commit(struct ft_marks *marks)
             mark->gaps->committed = mark->gaps->now;
         }
         mark->committed_seq = mark->seq;
+        mark->committed_life = mark->life;
         mark->n_events = 0;
     }
     marks->n_rows += marks->n_touched;
@@ -241,6 +246,7 @@ void ft_marks_on_rollback(struct ft_marks *marks)
     for (uint32_t i = 0; i < marks->n_touched; i++) {
         struct ft_mark *mark = &marks->marks[marks->touched[i]];
         mark->seq = mark->committed_seq;
+        mark->life = mark->committed_life;
         mark->n_events = 0;
         if (mark->gaps != NULL) {
             mark->gaps->now = mark->gaps->committed;
@@ -262,7 +268,8 @@ ft_err ft_marks_fold(struct ft_marks *marks, duckdb_connection connection, int64
     ft_err err = ft_duckdb_prepare(
         connection,
         "CREATE OR REPLACE TEMP TABLE folded_marks AS"
-        " SELECT agent_id, instance_id, durable_seq, n_events, first_time, last_time, stored_time"
+        " SELECT agent_id, instance_id, durable_seq, n_events, first_time, last_time, stored_time,"
+        " life"
         " FROM instances WHERE stored_time >= ?",
         &statement, reterr_diag);
     if (err == FT_OK) {
@@ -365,6 +372,7 @@ static ft_err load_chunk(struct ft_marks *marks, duckdb_data_chunk chunk)
     const duckdb_hugeint *instances =
         duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 1));
     const uint64_t *seqs = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 2));
+    const uint64_t *lives = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 3));
     idx_t n = duckdb_data_chunk_get_size(chunk);
     for (idx_t i = 0; i < n; i++) {
         struct ft_uuid agent;
@@ -374,6 +382,7 @@ static ft_err load_chunk(struct ft_marks *marks, duckdb_data_chunk chunk)
         ft_duckdb_uuid_from_hugeint(instances[i], &instance);
         FT_TRY(find_or_add(marks, &agent, &instance, &mark));
         mark->seq = mark->committed_seq = seqs[i];
+        mark->life = mark->committed_life = lives[i];
     }
     return FT_OK;
 }

@@ -8,7 +8,7 @@
  * `instance_gaps`): what the store had lost, and asks its agent for again.  A gap closes where it
  * is filled, and where the agent's LOSS event says that there is nothing to fill it with.
  *
- * Memory is 120 bytes an instance, without gaps; instances that were silent for FT_DUCKDB_FORGET_NS
+ * Memory is 136 bytes an instance, without gaps; instances that were silent for FT_DUCKDB_FORGET_NS
  * are forgotten at a fold, and more than FT_DUCKDB_INSTANCES_MAX are refused with FT_E_FULL.
  *
  * Thread: owner only (the sink's).
@@ -41,7 +41,9 @@ struct ft_mark {
     struct ft_uuid agent_id;
     struct ft_uuid instance_id;
     uint64_t committed_seq;
-    uint64_t seq;      /* Appended up to here, committed or not. */
+    uint64_t seq; /* Appended up to here, committed or not. */
+    uint64_t committed_life;
+    uint64_t life;     /* Of event 'seq' (flow/query.h). */
     uint64_t n_events; /* Appended, not committed. */
     int64_t first_ns;  /* Of those. */
     int64_t last_ns;

@@ -99,7 +99,8 @@ CREATE TABLE instance_marks (
     n_events    UBIGINT,      -- stored since the previous mark
     first_time  TIMESTAMP_NS, -- of those events
     last_time   TIMESTAMP_NS,
-    stored_time TIMESTAMP_NS  -- by the collector's clock: an agent's may be wrong by years
+    stored_time TIMESTAMP_NS, -- by the collector's clock: an agent's may be wrong by years
+    life        UBIGINT DEFAULT 0 -- in which event 'seq' was made; 0: not known
 );
 
 -- How many rows of `flows` retention has deleted.  With them the rows that are there come to what

@@ -13,10 +13,14 @@ CREATE TABLE IF NOT EXISTS instance_gaps (
     last_seq    UBIGINT
 );
 
+-- Older files have no lives.
+ALTER TABLE instance_marks ADD COLUMN IF NOT EXISTS life UBIGINT DEFAULT 0;
+
 CREATE OR REPLACE VIEW instances AS
     SELECT agent_id, instance_id, max(seq) AS durable_seq,
            sum(n_events)::UBIGINT AS n_events, min(first_time) AS first_time,
-           max(last_time) AS last_time, max(stored_time) AS stored_time
+           max(last_time) AS last_time, max(stored_time) AS stored_time,
+           coalesce(arg_max(life, seq), 0) AS life
     FROM instance_marks GROUP BY agent_id, instance_id;
 
 CREATE OR REPLACE VIEW agents AS

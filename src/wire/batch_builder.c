@@ -19,6 +19,7 @@ struct ft_batch_builder {
     /* The message is filled in place: its column pointers are the arrays below. */
     Flowtrail__V1__Batch batch;
     struct ft_uuid instance_id;
+    uint64_t life;
     uint64_t next_seq;
     int64_t last_time_ns;
     size_t size_estimate;
@@ -136,6 +137,12 @@ void ft_batch_builder_set_instance(struct ft_batch_builder *builder,
     builder->instance_id = *instance_id;
 }
 
+void ft_batch_builder_set_life(struct ft_batch_builder *builder, uint64_t life)
+{
+    builder->life = life;
+    builder->batch.life = life;
+}
+
 uint64_t ft_batch_builder_first_seq(const struct ft_batch_builder *builder)
 {
     return builder->batch.first_seq;
@@ -172,6 +179,7 @@ static void reset(struct ft_batch_builder *builder)
     Flowtrail__V1__Batch *batch = &builder->batch;
     batch->instance_id.data = builder->instance_id.bytes;
     batch->instance_id.len = sizeof builder->instance_id.bytes;
+    batch->life = builder->life;
 #define COLUMN_POINTER(type, name) batch->name = builder->name;
     FT_BATCH_COLUMNS(COLUMN_POINTER)
 #undef COLUMN_POINTER

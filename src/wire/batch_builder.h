@@ -34,6 +34,8 @@ FT_DEFINE_CLEANUP(struct ft_batch_builder, ft_batch_builder_destroy);
 /* The instance of the batch that is being built and of those that follow. */
 void ft_batch_builder_set_instance(struct ft_batch_builder *builder,
                                    const struct ft_uuid *instance_id);
+/* The life of all batches from now on (export.proto: Batch.life); 0 at first. */
+void ft_batch_builder_set_life(struct ft_batch_builder *builder, uint64_t life);
 
 /*
  * Adds an event; its 'seq' is one more than that of the event before (asserted).  FT_E_FULL when

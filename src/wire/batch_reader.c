@@ -4,11 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "flowtrail/v1/export.pb-c.h"
 #include "wire/alloc.h"
 #include "wire/batch_builder.h"
 #include "wire/batch_check.h"
 #include "wire/columns.h"
+
+/* Batch.life: field 6, fixed64. */
+#define LIFE_TAG ((UINT64_C(6) << 3) | 1)
 
 struct ft_batch_reader {
     struct ft_wire_alloc alloc;
@@ -78,6 +82,64 @@ ft_err ft_batch_peek(const void *data, size_t size, uint64_t *ret_first_seq, uin
     return ok ? FT_OK : FT_E_PROTOCOL;
 }
 
+/* False when it does not end. */
+static bool take_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
+{
+    *ret_value = 0;
+    for (unsigned shift = 0; *at < end && shift < 64; shift += 7) {
+        uint8_t byte = *(*at)++;
+        *ret_value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The columns are skipped: what it takes does not depend on the number of events. */
+uint64_t ft_batch_peek_life(const void *data, size_t size)
+{
+    const uint8_t *at = data;
+    const uint8_t *end = at + size;
+    uint64_t life = 0;
+    uint64_t tag;
+    while (at < end) {
+        if (!take_varint(&at, end, &tag)) {
+            return 0;
+        }
+        uint64_t skip = 0;
+        switch (tag & 7) {
+        case 0:
+            if (!take_varint(&at, end, &skip)) {
+                return 0;
+            }
+            skip = 0;
+            break;
+        case 1:
+            skip = 8;
+            break;
+        case 2:
+            if (!take_varint(&at, end, &skip)) {
+                return 0;
+            }
+            break;
+        case 5:
+            skip = 4;
+            break;
+        default:
+            return 0;
+        }
+        if (skip > (uint64_t)(end - at)) {
+            return 0;
+        }
+        if (tag == LIFE_TAG) {
+            life = ft_le_get(at, 8);
+        }
+        at += skip;
+    }
+    return life;
+}
+
 void ft_batch_reader_close(struct ft_batch_reader *reader)
 {
     if (reader != NULL) {
@@ -97,6 +159,8 @@ uint64_t ft_batch_reader_first_seq(const struct ft_batch_reader *reader)
 {
     return reader->batch->first_seq;
 }
+
+uint64_t ft_batch_reader_life(const struct ft_batch_reader *reader) { return reader->batch->life; }
 
 uint32_t ft_batch_reader_count(const struct ft_batch_reader *reader)
 {

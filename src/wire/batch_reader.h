@@ -37,8 +37,12 @@ FT_DEFINE_CLEANUP(struct ft_batch_reader, ft_batch_reader_close);
 FT_MUST_USE ft_err ft_batch_peek(const void *data, size_t size, uint64_t *ret_first_seq,
                                  uint32_t *ret_n_events);
 
+/* Batch.life of a whole batch, found without unpacking the rest; 0 where there is none. */
+uint64_t ft_batch_peek_life(const void *data, size_t size);
+
 const struct ft_uuid *ft_batch_reader_instance(const struct ft_batch_reader *reader);
 uint64_t ft_batch_reader_first_seq(const struct ft_batch_reader *reader);
+uint64_t ft_batch_reader_life(const struct ft_batch_reader *reader);
 uint32_t ft_batch_reader_count(const struct ft_batch_reader *reader);
 
 /* The next event; false behind the last.  Its strings are valid until close. */

@@ -75,6 +75,8 @@ struct ft_msg_welcome {
     uint8_t receipt_key[FT_RECEIPT_KEY_SIZE];
     unsigned n_lost;
     struct ft_msg_hole lost[FT_WIRE_LOST_MAX];
+    uint64_t newest_seq;
+    uint64_t newest_life;
 };
 
 struct ft_msg_range {

@@ -130,6 +130,8 @@ static ft_err welcome_from(const Flowtrail__V1__Welcome *from, struct ft_msg_wel
         ret_welcome->lost[ret_welcome->n_lost++] =
             (struct ft_msg_hole){range->first_seq, range->last_seq};
     }
+    ret_welcome->newest_seq = from->newest_seq;
+    ret_welcome->newest_life = from->newest_life;
     take_signature(&from->receipt, &ret_welcome->receipt);
     return ft_unpack_bytes(&from->receipt_key, "receipt_key", ret_welcome->receipt_key,
                            sizeof ret_welcome->receipt_key, &ret_welcome->has_receipt_key,
@@ -203,6 +205,8 @@ static ft_err encode_welcome(const struct ft_msg_welcome *welcome, struct ft_buf
         pointers[to.n_lost++] = &ranges[i];
     }
     to.lost = pointers;
+    to.newest_seq = welcome->newest_seq;
+    to.newest_life = welcome->newest_life;
     Flowtrail__V1__ExportResponse response = FLOWTRAIL__V1__EXPORT_RESPONSE__INIT;
     response.message_case = FLOWTRAIL__V1__EXPORT_RESPONSE__MESSAGE_WELCOME;
     response.welcome = &to;

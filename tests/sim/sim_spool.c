@@ -176,6 +176,9 @@ void sim_spool_fill_pipeline(struct sim_agent *agent, struct ft_pipeline_options
     struct ft_spool *spool = agent->spool.spool;
     options->tally = ft_spool_tally(spool);
     options->kept_events = ft_spool_kept_events(spool);
+    struct ft_spool_identity identity;
+    ft_spool_get_identity(spool, &identity);
+    options->life = ft_lives_present(&identity.lives);
 }
 
 /* As in agent/delivery.c. */
@@ -196,6 +199,7 @@ void sim_spool_fill_exporter(struct sim_agent *agent, struct ft_exporter_options
     memcpy(options->binding.key, identity.binding.receipt_key, sizeof options->binding.key);
     options->base_seq = identity.base_seq;
     options->known_seq = identity.known_seq;
+    options->lives = identity.lives;
     options->host.on_damaged = host_on_damaged;
     options->host.on_sent = host_on_sent;
     options->host.on_bound = host_on_bound;

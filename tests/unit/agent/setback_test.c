@@ -283,6 +283,7 @@ static void open_pipeline(const struct ft_spool_identity *identity)
 {
     struct ft_pipeline_options pipeline = {.agent_id = identity->agent_id,
                                            .instance_id = identity->instance_id,
+                                           .life = ft_lives_present(&identity->lives),
                                            .block_events_max = 10,
                                            .block_bytes_max = 64 << 10,
                                            .flush_interval_ns = FT_NS_PER_S,
@@ -329,6 +330,7 @@ static ft_err open_agent(void)
                                            .collector_id = identity.binding.collector_id,
                                            .base_seq = identity.base_seq,
                                            .known_seq = identity.known_seq,
+                                           .lives = identity.lives,
                                            .host = {.next_seq = host_next_seq,
                                                     .fill_status = host_fill_status,
                                                     .on_acked = host_on_acked,

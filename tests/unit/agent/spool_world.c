@@ -109,6 +109,7 @@ ft_err world_open(struct world *world)
     world->instance_id = identity.instance_id;
     struct ft_pipeline_options pipeline = {.agent_id = identity.agent_id,
                                            .instance_id = identity.instance_id,
+                                           .life = ft_lives_present(&identity.lives),
                                            .block_events_max = 20,
                                            .block_bytes_max = 64 << 10,
                                            .flush_interval_ns = FT_NS_PER_S,
