@@ -24,9 +24,11 @@
 struct held {
     struct ft_uuid id;
     uint64_t durable_seq;
+    uint64_t life; /* Of that event. */
     uint64_t n_stored;
     uint32_t events[SEQ_MAX]; /* By number; 1: a LOSS event. */
     uint64_t n_told;
+    uint64_t n_losses;
 };
 
 struct world {
@@ -55,6 +57,7 @@ struct world {
     uint32_t n_made;
     uint8_t n_times[SEQ_MAX]; /* That an event was stored. */
     uint64_t n_damaged;
+    bool may_repeat; /* An event may be stored as that of two instances. */
 };
 
 static struct world world;
@@ -97,6 +100,8 @@ static void take_hello(const struct ft_msg_hello *hello)
     }
     struct ft_response welcome = {.kind = FT_RESPONSE_WELCOME,
                                   .welcome = {.durable_seq = world.current->durable_seq,
+                                              .newest_seq = world.current->durable_seq,
+                                              .newest_life = world.current->life,
                                               .window_bytes = 1 << 20,
                                               .status_interval_ms = 60000}};
     welcome.welcome.collector_id.bytes[0] = 3;
@@ -121,10 +126,12 @@ static void take_batch(const uint8_t *data, size_t size)
         CHECK_INT(held->events[event.seq], 0);
         held->events[event.seq] = id;
         held->durable_seq = event.seq;
+        held->life = ft_batch_reader_life(batch);
         held->n_stored++;
         held->n_told += is_loss ? event.loss.count : 0;
+        held->n_losses += is_loss;
         if (!is_loss) {
-            CHECK_INT(world.n_times[id]++, 0);
+            CHECK(world.n_times[id]++ == 0 || world.may_repeat);
         }
     }
     ft_batch_reader_close(batch);
@@ -471,6 +478,83 @@ TEST(what_comes_after_the_set_back_is_another_instance)
     check_account();
     close_agent();
     ft_disk_destroy(world.disk);
+}
+
+/* More than the other timeline had: no number of the collector's is beyond what is here. */
+TEST(more_events_than_it_had_before_make_no_difference)
+{
+    for (unsigned n_restarts = 0; n_restarts < 4; n_restarts++) {
+        setup(20 + n_restarts);
+        live_and_set_back();
+        for (unsigned i = 0; i <= n_restarts; i++) {
+            CHECK_OK(open_agent());
+            make(500);
+            work(false, 3 * FT_NS_PER_S);
+            if (i < n_restarts) {
+                close_agent();
+            }
+        }
+        work(true, 120 * FT_NS_PER_S);
+        CHECK_INT(world.n_held, 2);
+        CHECK_INT(world.held[0].durable_seq, 500);
+        CHECK_INT(world.held[1].n_stored, 500 * (n_restarts + 1) + world.held[1].n_losses);
+        check_each_once(2);
+        check_account();
+        close_agent();
+        CHECK_OK(open_agent());
+        make(30);
+        work(true, 10 * FT_NS_PER_S);
+        CHECK_INT(world.n_held, 2);
+        check_each_once(2);
+        check_account();
+        close_agent();
+        ft_disk_destroy(world.disk);
+    }
+}
+
+/*
+ * Two lives, a snapshot of the second one, then two lives more that are unknown to it.  Was some of
+ * the second one acknowledged, it is known to be common to both.  Else what was retained of it at
+ * the snapshot may be of either, and goes out again.
+ */
+TEST(the_other_timeline_had_lives_of_its_own)
+{
+    for (unsigned sure = 0; sure < 2; sure++) {
+        setup(30 + sure);
+        CHECK_OK(open_agent());
+        make(200);
+        work(true, 3 * FT_NS_PER_S);
+        close_agent();
+        CHECK_OK(open_agent());
+        make(50);
+        work(sure == 1, 3 * FT_NS_PER_S);
+        make(100);
+        work(false, 2 * FT_NS_PER_S);
+        close_agent();
+        struct ft_disk *snapshot = ft_fault_disk_clone(world.disk);
+        for (unsigned i = 0; i < 2; i++) {
+            CHECK_OK(open_agent());
+            make(100);
+            work(true, 3 * FT_NS_PER_S);
+            close_agent();
+        }
+        check_each_once(2);
+        ft_disk_destroy(world.disk);
+        world.disk = snapshot;
+        CHECK_OK(open_agent());
+        make(1000);
+        work(false, 2 * FT_NS_PER_S);
+        world.may_repeat = sure == 0;
+        work(true, 120 * FT_NS_PER_S);
+        CHECK_INT(world.n_held, 2);
+        for (uint32_t id = 2; id <= world.n_made; id++) {
+            bool twice = sure == 0 && id > 201 && id <= 351;
+            CHECK_INT(world.n_times[id], twice ? 2 : 1);
+        }
+        check_account();
+        close_agent();
+        ft_disk_destroy(world.disk);
+    }
 }
 
 TEST(set_back_again_and_again)
