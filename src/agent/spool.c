@@ -82,6 +82,7 @@ ft_err ft_spool_new_instance(struct ft_spool *spool, uint64_t base_seq, uint64_t
     struct ft_spool_identity before = spool->identity;
     ft_uuid_make_random(spool->options.random, &spool->identity.instance_id);
     spool->identity.base_seq = base_seq;
+    ft_lives_begin_instance(&spool->identity.lives);
     struct change change = {.rebase = true, .acked_events = acked_events};
     ft_err err = write_state_locked(spool, &change);
     if (err == FT_OK) {

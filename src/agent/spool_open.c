@@ -123,6 +123,9 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
         ft_lives_begin(&spool->identity.lives, spool->options.random,
                        ft_tally_live(spool->tally)->numbered + 1,
                        larger(finding.progress.acked_seq, spool->identity.base_seq));
+        if (report->is_new || report->state_lost || report->agent_changed) {
+            ft_lives_begin_instance(&spool->identity.lives);
+        }
         err = ft_spool_write_state(spool);
     }
     if (err == FT_OK && finding.place_lost) {

@@ -24,7 +24,7 @@
 
 _Static_assert(FIXED_SIZE + 8 * FT_LOSS_CAUSE_N + LOSS_SIZE * FT_LOSS_BOOK_PENDING_MAX +
                        TOLD_SIZE * FT_LOSS_BOOK_TOLD_MAX + RANGE_SIZE * FT_SPOOL_DROPPED_MAX +
-                       LOSS_SIZE * FT_TALLY_RUNS_MAX + LIFE_SIZE * FT_LIVES_MAX <=
+                       LOSS_SIZE * FT_TALLY_RUNS_MAX + 8 + LIFE_SIZE * FT_LIVES_MAX <=
                    FT_SPOOL_STATE_SIZE_MAX,
                "the largest state fits");
 _Static_assert(sizeof(struct ft_spool_page) == 72, "the page is as documented");
@@ -137,6 +137,10 @@ size_t ft_spool_state_encode(const struct ft_spool_state *state, uint8_t *to)
     for (size_t i = 0; i < state->last_drop.n_runs; i++, at += LOSS_SIZE) {
         put_loss(at, &state->last_drop.runs[i]);
     }
+    if (state->lives.n > 0) {
+        put64(at, state->lives.common_seq);
+        at += 8;
+    }
     for (size_t i = 0; i < state->lives.n; i++, at += LIFE_SIZE) {
         put64(at, state->lives.at[i].id);
         put64(at + 8, state->lives.at[i].first_seq);
@@ -162,7 +166,8 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
         n_told > FT_LOSS_BOOK_TOLD_MAX || n_dropped > FT_SPOOL_DROPPED_MAX ||
         n_runs > FT_TALLY_RUNS_MAX || n_lives > FT_LIVES_MAX ||
         size != FIXED_SIZE + 8 * n_causes + LOSS_SIZE * n_pending + TOLD_SIZE * n_told +
-                    RANGE_SIZE * n_dropped + LOSS_SIZE * n_runs + LIFE_SIZE * n_lives) {
+                    RANGE_SIZE * n_dropped + LOSS_SIZE * n_runs + (n_lives > 0 ? 8 : 0) +
+                    LIFE_SIZE * n_lives) {
         return FT_E_CORRUPT;
     }
     memset(ret_state, 0, sizeof *ret_state);
@@ -218,6 +223,10 @@ ft_err ft_spool_state_decode(const uint8_t *from, size_t size, struct ft_spool_s
     tally->held_last = get64(from + 264);
     for (uint32_t i = 0; i < n_runs; i++, at += LOSS_SIZE) {
         drop->runs[i] = get_loss(at);
+    }
+    if (n_lives > 0) {
+        ret_state->lives.common_seq = get64(at);
+        at += 8;
     }
     for (uint32_t i = 0; i < n_lives; i++, at += LIFE_SIZE) {
         ret_state->lives.at[i] = (struct ft_life){get64(at), get64(at + 8)};

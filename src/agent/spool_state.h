@@ -26,7 +26,9 @@
  *  256  8  first number of the block that is on its way here, 264 the last one
  *  272     8 for each cause; 48 for each loss (cause 4, estimated 4, begin 8, end 8, count 8,
  *          first_seq 8, last_seq 8); 56 for each told loss (its seq 8, the loss); 16 for each
- *          range; 48 for each run, as a loss; 16 for each life (id 8, first number 8), oldest first
+ *          range; 48 for each run, as a loss; if there are lives, the
+ *          first number of the one in which the instance was begun 8; 16 for each life (id 8, first
+ *          number 8), oldest first
  *
  * Thread: pure functions.
  */

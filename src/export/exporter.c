@@ -204,6 +204,9 @@ static void pump(struct ft_exporter *exporter, int64_t now_ns)
             ft_flight_mark_sent(&exporter->flight);
             continue;
         }
+        if (exporter->foreign_seq > 0 && next->block.info.first_seq >= exporter->foreign_seq) {
+            return; /* It is another instance's (exporter_receive.c). */
+        }
         if (exporter->flight.n_sent > 0 &&
             exporter->flight.sent_bytes + next->block.size > exporter->stats.window_bytes) {
             return;

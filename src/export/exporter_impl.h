@@ -38,6 +38,7 @@ struct ft_exporter {
     struct ft_ranges asked;
     uint64_t asked_seq;
     uint64_t base_seq;      /* The instance's numbers begin behind it. */
+    uint64_t foreign_seq;   /* From here on the collector has other events; 0: from nowhere. */
     uint64_t ever_sent_seq; /* The last number that may ever have left. */
     uint64_t sent_seq;      /* The last number that left in this process. */
     uint64_t read_seq;      /* The last number that came out of the log. */

@@ -25,6 +25,7 @@ static void take_durable(struct ft_exporter *exporter, uint64_t durable_seq,
 static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector_id);
 static uint64_t foreign_from(const struct ft_exporter *exporter,
                              const struct ft_msg_welcome *welcome);
+static void fork_if_due(struct ft_exporter *exporter, int64_t now_ns);
 static void begin_instance(struct ft_exporter *exporter, uint64_t base_seq, int64_t now_ns);
 
 void ft_exporter_receive(struct ft_exporter *exporter, const struct ft_stream_event *event,
@@ -105,9 +106,9 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
         give_up(exporter, now_ns, "the spool cannot be bound to this collector, nothing is sent");
         return;
     }
-    uint64_t foreign_seq = foreign_from(exporter, welcome);
-    if (foreign_seq > 0) {
-        begin_instance(exporter, foreign_seq - 1, now_ns);
+    exporter->foreign_seq = foreign_from(exporter, welcome);
+    if (exporter->foreign_seq > 0 && exporter->foreign_seq <= welcome->durable_seq + 1) {
+        begin_instance(exporter, exporter->foreign_seq - 1, now_ns);
         return;
     }
     take_terms(exporter, welcome);
@@ -132,6 +133,7 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
     exporter->status_due_ns = now_ns;
     exporter->pause_until_ns = now_ns;
     ft_exporter_set_text(exporter, "");
+    fork_if_due(exporter, now_ns);
 }
 
 /* Whether this is a collector that events are given to. */
@@ -210,6 +212,7 @@ static void handle_ack(struct ft_exporter *exporter, const struct ft_msg_ack *ac
     take_durable(exporter, ack->durable_seq, ack->rejected, ack->n_rejected);
     exporter->stats.last_ack_real_ns = ft_clock_real_ns(exporter->options.clock);
     ft_link_acked(&exporter->link, now_ns, exporter->flight.n_sent > 0);
+    fork_if_due(exporter, now_ns);
 }
 
 /* Once may be an accident. */
@@ -249,7 +252,7 @@ static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector
 
 /*
  * The first number of which the collector has other events than this log; 0: there is none.  Below
- * it both have the same; but nothing is freed that it has not signed to have.
+ * it both have the same.
  */
 static uint64_t foreign_from(const struct ft_exporter *exporter,
                              const struct ft_msg_welcome *welcome)
@@ -261,8 +264,24 @@ static uint64_t foreign_from(const struct ft_exporter *exporter,
     if (seq == 0) {
         return welcome->durable_seq > exporter->ever_sent_seq ? exporter->ever_sent_seq + 1 : 0;
     }
-    seq = seq <= welcome->durable_seq ? seq : welcome->durable_seq + 1;
     return seq > done_seq ? seq : done_seq + 1;
+}
+
+/*
+ * A Welcome that asks for less than there is (of some it may not be known here that it was
+ * rejected) gets what both sides have, as the instance whose it is, and says what became of it.
+ * Then the rest goes out as another.
+ */
+static void fork_if_due(struct ft_exporter *exporter, int64_t now_ns)
+{
+    if (exporter->foreign_seq == 0) {
+        return;
+    }
+    ft_exporter_refill(exporter);
+    const struct ft_flight_block *first = ft_flight_first(&exporter->flight);
+    if (first == NULL || first->block.info.first_seq >= exporter->foreign_seq) {
+        begin_instance(exporter, exporter->foreign_seq - 1, now_ns);
+    }
 }
 
 /*
@@ -303,6 +322,8 @@ static void begin_instance(struct ft_exporter *exporter, uint64_t base_seq, int6
     exporter->options.instance_id = instance_id;
     ft_trust_set_instance(&exporter->trust, &instance_id);
     exporter->base_seq = base_seq;
+    exporter->foreign_seq = 0;
+    ft_lives_begin_instance(&exporter->options.lives);
     exporter->acked_seq = 0;
     give_up(exporter, now_ns,
             "the collector has events that were never sent from here: the log was set back, going "

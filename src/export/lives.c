@@ -27,6 +27,11 @@ void ft_lives_begin(struct ft_lives *lives, struct ft_random *random, uint64_t f
     lives->at[lives->n++] = life;
 }
 
+void ft_lives_begin_instance(struct ft_lives *lives)
+{
+    lives->common_seq = lives->n > 0 ? lives->at[lives->n - 1].first_seq : 0;
+}
+
 uint64_t ft_lives_fork(const struct ft_lives *lives, uint64_t done_seq, uint64_t newest_seq,
                        uint64_t newest_life)
 {
@@ -40,7 +45,7 @@ uint64_t ft_lives_fork(const struct ft_lives *lives, uint64_t done_seq, uint64_t
         }
     }
     for (size_t i = 0; i < lives->n; i++) {
-        if (lives->at[i].first_seq > done_seq) {
+        if (lives->at[i].first_seq > done_seq && lives->at[i].first_seq > lives->common_seq) {
             /* The other life began behind it, or it is one of ours that was forgotten. */
             return lives->at[i].first_seq <= newest_seq ? lives->at[i].first_seq : 0;
         }

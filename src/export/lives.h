@@ -28,6 +28,9 @@ struct ft_life {
 /* In the order of their numbers; the last one is the present one.  None: the log keeps no lives. */
 struct ft_lives {
     size_t n;
+    /* The first number of the life in which the instance was begun: whoever goes on as this
+     * instance was set back to no time before it. */
+    uint64_t common_seq;
     struct ft_life at[FT_LIVES_MAX];
 };
 
@@ -43,6 +46,9 @@ static inline uint64_t ft_lives_present(const struct ft_lives *lives)
  */
 void ft_lives_begin(struct ft_lives *lives, struct ft_random *random, uint64_t first_seq,
                     uint64_t done_seq);
+
+/* Another instance begins in the present life. */
+void ft_lives_begin_instance(struct ft_lives *lives);
 
 /*
  * The collector's newest event is 'newest_seq', made in 'newest_life' (0: not known), and all up to

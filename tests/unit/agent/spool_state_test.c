@@ -20,6 +20,7 @@ TEST(lives_survive_the_round_trip_with_what_is_before_them)
     state->last_drop.runs[0] = (struct ft_loss){.cause = FT_LOSS_LOG_FULL, .count = 9};
     for (size_t n = 0; n <= FT_LIVES_MAX; n += FT_LIVES_MAX / 2) {
         state->lives.n = n;
+        state->lives.common_seq = n > 0 ? 42 : 0;
         for (size_t i = 0; i < n; i++) {
             state->lives.at[i] = (struct ft_life){UINT64_MAX - i, 100 * i + 1};
         }

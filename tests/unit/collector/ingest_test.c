@@ -67,6 +67,35 @@ TEST(a_newer_session_fences_the_older_one_and_goes_on)
     teardown(&world);
 }
 
+TEST(a_welcome_says_whose_the_newest_event_is)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *session = open_session(&world, 0);
+    CHECK(say_hello(session));
+    CHECK_INT(world.peers[0].last.welcome.newest_seq, 0);
+    CHECK_INT(world.peers[0].last.welcome.newest_life, 0);
+    CHECK(send_batch_of(session, &instance_id, 1, 10, FT_EVENT_DROP, 77));
+    CHECK(send_batch_of(session, &instance_id, 11, 10, FT_EVENT_DROP, 88));
+    CHECK(send_batch_of(session, &instance_id, 1, 10, FT_EVENT_DROP, 77)); /* A repeat. */
+    CHECK(send_batch_of(session, &instance_id, 21, 10, 77, 99));           /* Rejected. */
+    commit(&world);
+    ft_ingest_session_close(session);
+    world.peers[0].session = NULL;
+    /* Also where the agent is to send some of it again, because of what was rejected. */
+    for (uint64_t oldest_seq = 6; oldest_seq <= 21; oldest_seq += 15) {
+        session = open_session(&world, 1);
+        struct ft_msg_hello hello = {.oldest_seq = oldest_seq, .next_seq = 31};
+        CHECK(say_hello_with(session, &hello));
+        CHECK_INT(world.peers[1].last.welcome.durable_seq, oldest_seq - 1);
+        CHECK_INT(world.peers[1].last.welcome.newest_seq, 20);
+        CHECK_INT(world.peers[1].last.welcome.newest_life, 88);
+        ft_ingest_session_close(session);
+        world.peers[1].session = NULL;
+    }
+    teardown(&world);
+}
+
 TEST(a_poison_batch_is_rejected_and_blocks_nothing)
 {
     struct world world;

@@ -168,12 +168,13 @@ static inline bool say_hello(struct ft_ingest_session *session)
     return say_hello_with(session, NULL);
 }
 
-/* Events first..first+n-1; 'type' 77 breaks the rules. */
-static inline bool send_batch(struct ft_ingest_session *session, const struct ft_uuid *instance,
-                              uint64_t first, unsigned n, uint8_t type)
+/* Events first..first+n-1, of a life; 'type' 77 breaks the rules. */
+static inline bool send_batch_of(struct ft_ingest_session *session, const struct ft_uuid *instance,
+                                 uint64_t first, unsigned n, uint8_t type, uint64_t life)
 {
     struct ft_batch_builder *builder = NULL;
     CHECK_OK(ft_batch_builder_create(instance, &builder));
+    ft_batch_builder_set_life(builder, life);
     for (unsigned i = 0; i < n; i++) {
         struct ft_event event = {.seq = first + i, .time_ns = 1, .type = type};
         CHECK_OK(ft_batch_builder_add(builder, &event));
@@ -191,6 +192,12 @@ static inline bool send_batch(struct ft_ingest_session *session, const struct ft
     ft_buf_deinit(&body);
     ft_batch_builder_destroy(builder);
     return go_on;
+}
+
+static inline bool send_batch(struct ft_ingest_session *session, const struct ft_uuid *instance,
+                              uint64_t first, unsigned n, uint8_t type)
+{
+    return send_batch_of(session, instance, first, n, type, 0);
 }
 
 static inline void commit(struct world *world) { CHECK_OK(ft_ingest_commit(world->ingest, 0)); }

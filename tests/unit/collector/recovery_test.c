@@ -5,6 +5,7 @@
 #include "collector/account.h"
 #include "lib/fault_disk.h"
 #include "lib/test.h"
+#include "wire/batch_builder.h"
 
 static struct ft_log *log_with(uint64_t n_blocks, uint64_t n_confirmed,
                                struct ft_log_reader **ret_reader)
@@ -65,6 +66,49 @@ static ft_err take_gaps(void *ctx, const struct ft_instance_key *key, const stru
     (void)key;
     *(struct ft_ranges *)ctx = *gaps;
     return FT_OK;
+}
+
+static void append_batch(struct ft_log *log, uint64_t first_seq, uint64_t life)
+{
+    static const struct ft_uuid instance_id = {{1}};
+    struct ft_block_info info = {.instance_id = {1}, .first_seq = first_seq, .n_events = 1};
+    struct ft_batch_builder *builder = NULL;
+    CHECK_OK(ft_batch_builder_create(&instance_id, &builder));
+    ft_batch_builder_set_life(builder, life);
+    struct ft_event event = {.seq = first_seq, .time_ns = 1, .type = FT_EVENT_DROP};
+    CHECK_OK(ft_batch_builder_add(builder, &event));
+    struct ft_buf buf;
+    ft_buf_init(&buf, 0);
+    CHECK_OK(ft_batch_builder_seal(builder, &buf));
+    uint64_t position;
+    CHECK_OK(ft_log_append(log, &info, buf.data, buf.size, &position));
+    ft_buf_deinit(&buf);
+    ft_batch_builder_destroy(builder);
+}
+
+TEST(whose_the_newest_event_is_comes_from_the_store_or_from_the_log_behind_it)
+{
+    struct ft_log *log = NULL;
+    struct ft_log_options options = {.bytes_max = 1 << 20, .full = FT_LOG_REFUSE};
+    CHECK_OK(ft_log_memory_create(&options, &log));
+    append_batch(log, 1, 77);
+    append_batch(log, 2, 88);
+    append_batch(log, 1, 77); /* A repeat. */
+    struct ft_ranges told = {0};
+    for (uint64_t position = 0; position <= 3; position++) {
+        struct ft_instances *instances = NULL;
+        CHECK_OK(ft_instances_create(&instances));
+        struct ft_stored_instance stored = {
+            .instance_id = {{1}}, .stored_seq = 2, .life = 99, .stored_events = 2};
+        if (position >= 2) {
+            CHECK_OK(ft_recovery_add_stored(instances, &stored));
+        }
+        CHECK_OK(ft_recovery_from_log(log, position, instances, take_gaps, &told));
+        CHECK_INT(instance_of(instances, 1).kept_seq, 2);
+        CHECK_INT(instance_of(instances, 1).kept_life, position >= 2 ? 99 : 88);
+        ft_instances_destroy(instances);
+    }
+    ft_log_destroy(log);
 }
 
 TEST(only_what_is_missing_behind_missing_blocks_is_lost_here)

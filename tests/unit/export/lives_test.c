@@ -31,6 +31,23 @@ TEST(an_unknown_life_began_behind_the_first_boundary_that_is_not_done_with)
     CHECK_INT(ft_lives_fork(&three, 220, 250, 99), 221);
 }
 
+TEST(what_is_older_than_the_instance_is_common_to_all_of_it)
+{
+    struct ft_lives lives = three;
+    lives.common_seq = 1;
+    CHECK_INT(ft_lives_fork(&lives, 0, 150, 99), 101);
+    CHECK_INT(ft_lives_fork(&lives, 0, 50, 99), 0);
+    lives.n = 2;
+    ft_lives_begin_instance(&lives);
+    CHECK_INT(lives.common_seq, 101);
+    CHECK_INT(ft_lives_fork(&lives, 50, 250, 99), 51);
+    lives.n = 3;
+    CHECK_INT(ft_lives_fork(&lives, 50, 250, 99), 201);
+    struct ft_lives none = {0};
+    ft_lives_begin_instance(&none);
+    CHECK_INT(none.common_seq, 0);
+}
+
 TEST(one_of_our_own_that_was_forgotten_is_no_fork)
 {
     struct ft_lives lives = {.n = 2, .at = {{22, 101}, {33, 201}}};

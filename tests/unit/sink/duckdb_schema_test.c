@@ -143,6 +143,44 @@ TEST(what_was_not_there_before_deletions_were_counted_has_not_vanished)
     CHECK_INT(count_vanished(path), 1);
 }
 
+static ft_err add_life(void *ctx, const struct ft_stored_instance *instance)
+{
+    *(uint64_t *)ctx = instance->life;
+    return FT_OK;
+}
+
+static uint64_t stored_life(struct store *store)
+{
+    uint64_t life = 0;
+    STORE_OK(ft_duckdb_each_instance(store->db, add_life, &life, &diag));
+    return life;
+}
+
+TEST(the_life_of_the_newest_event_is_stored_with_the_mark)
+{
+    char path[256];
+    make_path(path, sizeof path);
+    struct store store = store_open(path, 1);
+    struct ft_row r[2] = {row_simple(1), row_simple(2)};
+    r[0].life = 77;
+    r[1].life = UINT64_MAX;
+    store_add(&store, r, 2, 9);
+    CHECK_INT(stored_life(&store), UINT64_MAX);
+    /* A repeat changes nothing, nor does what is not committed. */
+    store_add(&store, r, 1, 10);
+    r[0].event.seq = 3;
+    STORE_OK(ft_sink_append(store.sink, r, 1, &diag));
+    store_close(&store);
+    store = store_open(path, 1);
+    CHECK_INT(stored_life(&store), UINT64_MAX);
+    store_add(&store, r, 1, 11);
+    CHECK_INT(stored_life(&store), 77);
+    store_close(&store);
+    store = store_open(path, 1);
+    CHECK_INT(stored_life(&store), 77);
+    store_close(&store);
+}
+
 /* A file as an earlier program has left it, with a loss whose cause that one could not name. */
 static void make_first_file(const char *path)
 {

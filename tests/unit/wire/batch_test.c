@@ -57,6 +57,40 @@ TEST(any_event_survives_the_round_trip)
     }
 }
 
+TEST(a_life_is_in_each_batch_and_found_without_unpacking)
+{
+    FT_CLEANUP(ft_batch_builder_destroy) struct ft_batch_builder *builder = NULL;
+    CHECK_OK(ft_batch_builder_create(&instance, &builder));
+    struct ft_random_seeded random;
+    ft_random_seeded_init(&random, 1);
+    static const uint64_t lives[] = {0, 1, UINT64_C(0xfedcba9876543210), UINT64_MAX};
+    for (size_t i = 0; i < 2 * sizeof lives / sizeof lives[0]; i++) {
+        if (i % 2 == 0) {
+            ft_batch_builder_set_life(builder, lives[i / 2]);
+        }
+        for (uint64_t k = 0; k < 50; k++) {
+            struct ft_event event;
+            ft_random_event(&random.base, 100 * i + k + 1, &event);
+            CHECK_OK(ft_batch_builder_add(builder, &event));
+        }
+        struct ft_buf buf;
+        ft_buf_init(&buf, 0);
+        CHECK_OK(ft_batch_builder_seal(builder, &buf));
+        CHECK_INT(ft_batch_peek_life(buf.data, buf.size), lives[i / 2]);
+        FT_CLEANUP(ft_batch_reader_close) struct ft_batch_reader *reader = NULL;
+        CHECK_OK(ft_batch_reader_open(buf.data, buf.size, &reader, NULL));
+        CHECK_INT(ft_batch_reader_life(reader), lives[i / 2]);
+        for (size_t size = 0; size < buf.size; size++) { /* Cut anywhere: within bounds. */
+            uint64_t life = ft_batch_peek_life(buf.data, size);
+            CHECK(life == 0 || life == lives[i / 2]);
+        }
+        ft_buf_deinit(&buf);
+    }
+    CHECK_INT(ft_batch_peek_life("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 11), 0);
+    CHECK_INT(ft_batch_peek_life("\x33", 1), 0);
+    CHECK_INT(ft_batch_peek_life("", 0), 0);
+}
+
 TEST(builder_is_full_at_its_bound_and_usable_after_seal)
 {
     FT_CLEANUP(ft_batch_builder_destroy) struct ft_batch_builder *builder = NULL;
