@@ -196,9 +196,8 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
         bool is_gap = (flags & SIM_SEQ_GAP) != 0 && (flags & SIM_SEQ_STORED) == 0;
         bool is_told = seq <= instance->told_seq || (seq <= instance->welcome_seq && !is_gap);
         bool may_be_lost = instance->vague && instance->n_excused > 0;
-        if (!is_told && (instance->tail.last_seq > 0 || may_be_lost)) {
-            /* Set back, and restarted before it had asked: it takes what it gave since then for
-             * what the collector has.  Or it is among those that were told as an estimate. */
+        if (!is_told && may_be_lost) {
+            /* It is among those that were told as an estimate. */
             set_flag(&instance->seqs[seq], SIM_SEQ_EXCUSED, &instance->n_excused);
         } else if (!is_told) {
             sim_broken(sim,
