@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commit half of ingest: queue, log, sync, acknowledgements. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,6 +62,11 @@ static void commit_item(struct ft_ingest *ingest, struct ft_commit_item *item)
         return;
     }
     ft_err err = place(ingest, item);
+    if (err == ft_err_from_errno(ESTALE)) {
+        ingest->stats.superseded_sessions++;
+        fail_session(item->session, "another stream has brought events of these numbers");
+        return;
+    }
     if (err != FT_OK) {
         ingest->stats.append_failures++;
         char text[128];
@@ -76,7 +82,9 @@ static void commit_item(struct ft_ingest *ingest, struct ft_commit_item *item)
 struct placement {
     int64_t now_ns;
     uint64_t appended_seq; /* Before; only this thread moves it. */
-    uint64_t last_seq;     /* 0: not behind what is there. */
+    uint64_t kept_seq;
+    uint64_t kept_life;
+    uint64_t last_seq; /* 0: not behind what is there. */
     uint64_t life;
     uint64_t rejected_seq; /* 0: the batch is good. */
     uint64_t duplicate_events;
@@ -92,6 +100,8 @@ static void read_position(void *ctx, struct ft_instance *instance)
 {
     struct placement *placement = ctx;
     placement->appended_seq = instance->appended_seq;
+    placement->kept_seq = instance->kept_seq;
+    placement->kept_life = instance->kept_life;
     placement->filled_events =
         ft_ranges_overlap(&instance->gaps, placement->filled.first, placement->filled.last);
 }
@@ -146,6 +156,19 @@ static ft_err place_new(struct ft_ingest *ingest, const struct ft_commit_item *i
     return FT_OK;
 }
 
+/*
+ * Since the session's Welcome another one has brought these numbers, from another life: it had
+ * waited in the queue.  Whether they are the same events is for the agent to see at its next
+ * Welcome; here they would pass for repeats.
+ */
+static bool is_overtaken(const struct ft_commit_item *item, const struct placement *placement)
+{
+    uint64_t last_seq = item->first_seq + item->n_events - 1;
+    return last_seq > item->session->known_seq && item->first_seq <= placement->kept_seq &&
+           placement->kept_seq > item->session->known_seq && item->life != 0 &&
+           placement->kept_life != 0 && item->life != placement->kept_life;
+}
+
 /* Gives the batch its place in the instance's sequence, and in the log. */
 static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
 {
@@ -157,6 +180,9 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
                                   .life = item->life,
                                   .filled = {item->first_seq, last_seq}};
     FT_TRY(ft_instances_with(instances, key, read_position, &placement));
+    if (is_overtaken(item, &placement)) {
+        return ft_err_from_errno(ESTALE);
+    }
     if (item->reject_reason != NULL) {
         /* Also what was rejected before: who sends it again has not heard of it. */
         placement.rejected_seq = last_seq;
@@ -176,6 +202,9 @@ static ft_err place(struct ft_ingest *ingest, struct ft_commit_item *item)
     ingest->stats.duplicate_events += placement.duplicate_events;
     ingest->stats.rejected_events += placement.rejected_events;
     ingest->stats.missing_events += placement.missing_events;
+    if (last_seq > item->session->known_seq) {
+        item->session->known_seq = last_seq;
+    }
     if (last_seq > item->session->heard_seq) {
         item->session->heard_seq = last_seq;
     }

@@ -267,6 +267,7 @@ static bool on_hello(struct ft_ingest_session *session, const struct ft_msg_hell
         ft_ingest_take_witness(session, hello, context.durable_seq);
     }
     ft_ingest_epoch(ingest, &session->store_epoch);
+    session->known_seq = context.welcome.newest_seq;
     session->heard_seq = context.resume_seq;
     if (context.welcome.n_lost > 0 && context.welcome.lost[0].first_seq <= context.resume_seq) {
         /* What fills gaps is acknowledged as it comes. */

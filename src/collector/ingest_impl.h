@@ -39,6 +39,7 @@ struct ft_ingest_session {
     _Atomic unsigned n_refs;
     /* The commit thread. */
     bool failed;        /* A block could not be appended: what comes behind it must not be. */
+    uint64_t known_seq; /* The newest event that its agent was told of here, or sent. */
     uint64_t heard_seq; /* What came on this stream, or need not come: acks go no further. */
     bool ack_due;
     struct ft_ingest_session *next_due;

@@ -96,6 +96,42 @@ TEST(a_welcome_says_whose_the_newest_event_is)
     teardown(&world);
 }
 
+TEST(what_waited_in_the_queue_at_the_welcome_does_not_swallow_another_life)
+{
+    struct world world;
+    setup(&world, 1 << 24, 1 << 20);
+    struct ft_ingest_session *older = open_session(&world, 0);
+    CHECK(say_hello(older));
+    CHECK(send_batch_of(older, &instance_id, 1, 10, FT_EVENT_DROP, 77));
+    commit(&world);
+    CHECK(send_batch_of(older, &instance_id, 11, 10, FT_EVENT_DROP, 88));
+    ft_ingest_session_close(older);
+    world.peers[0].session = NULL;
+    /* The agent was set back meanwhile: these are other events. */
+    struct ft_ingest_session *newer = open_session(&world, 1);
+    CHECK(say_hello(newer));
+    CHECK_INT(world.peers[1].last.welcome.newest_seq, 10);
+    CHECK(send_batch_of(newer, &instance_id, 11, 20, FT_EVENT_DROP, 99));
+    commit(&world);
+    CHECK(world.peers[1].closed);
+    CHECK_INT(world.peers[1].last.kind, FT_RESPONSE_WELCOME); /* No acknowledgement. */
+    CHECK_INT(known(&world).durable_seq, 20);
+    CHECK_INT(known(&world).kept_life, 88);
+    /* What is of the same life is the same: it is a repeat. */
+    struct ft_ingest_session *third = open_session(&world, 2);
+    CHECK(say_hello(third));
+    CHECK(send_batch_of(third, &instance_id, 21, 10, FT_EVENT_DROP, 88));
+    struct ft_ingest_session *last = open_session(&world, 3);
+    CHECK(say_hello(last));
+    CHECK_INT(world.peers[3].last.welcome.newest_seq, 20);
+    CHECK(send_batch_of(last, &instance_id, 21, 10, FT_EVENT_DROP, 88));
+    CHECK(send_batch_of(last, &instance_id, 31, 10, FT_EVENT_DROP, 99));
+    commit(&world);
+    CHECK(!world.peers[3].closed);
+    CHECK_INT(world.peers[3].last.ack.durable_seq, 40);
+    teardown(&world);
+}
+
 TEST(a_poison_batch_is_rejected_and_blocks_nothing)
 {
     struct world world;
