@@ -526,10 +526,6 @@ void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info)
 static uint64_t first_unsettled(const struct sim_instance *instance)
 {
     for (uint64_t seq = instance->base_seq + 1; seq <= instance->n; seq++) {
-        /* See 'reused': it takes an old event's acknowledgement for its own. */
-        if (instance->reused && (instance->seqs[seq].flags & SIM_SEQ_ACKED) != 0) {
-            continue;
-        }
         if ((instance->seqs[seq].flags & (LOST | SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
             return seq;
         }
