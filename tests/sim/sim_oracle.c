@@ -609,8 +609,7 @@ void sim_oracle_end(struct sim *sim)
         }
         for (uint64_t seq = 1; seq <= instance->n; seq++) {
             unsigned flags = instance->seqs[seq].flags;
-            if ((flags & SIM_SEQ_ACKED) != 0 && !instance->reused &&
-                (flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
+            if ((flags & SIM_SEQ_ACKED) != 0 && (flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
                 sim_broken(sim,
                            "event %" PRIu64 " of a former agent %u was acknowledged and is "
                            "missing",
