@@ -1017,12 +1017,14 @@ bool ft_fault_disk_rot(struct ft_disk *base)
     if (found) {
         size_t at = (size_t)ft_random_below(&disk->random.base, inode->size);
         uint8_t bits = (uint8_t)(1 + ft_random_below(&disk->random.base, 255));
-        tell_silent(disk, inode, at, 1);
-        inode->cache[at] ^= bits;
-        if (!inode->dirty[at / FT_FAULT_SECTOR]) {
+        /* What is only in the cache is written over what has rotted, or a power cut mends it. */
+        found = !inode->dirty[at / FT_FAULT_SECTOR];
+        if (found) {
+            tell_silent(disk, inode, at, 1);
+            inode->cache[at] ^= bits;
             inode->durable[at] ^= bits;
+            disk->effects.rotten_bytes++;
         }
-        disk->effects.rotten_bytes++;
     }
     ft_mutex_unlock(&disk->lock);
     return found;

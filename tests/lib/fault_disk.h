@@ -89,7 +89,7 @@ void ft_fault_disk_observe(struct ft_disk *disk, ft_fault_silent_fn *observer, v
 void ft_fault_disk_lose_write(struct ft_disk *disk, uint64_t nth);
 /* Of that sync one sector is written to a place of another sector, of any file. */
 void ft_fault_disk_misdirect_write(struct ft_disk *disk, uint64_t nth);
-/* Changes bits of a random byte that is on the disk and in the cache; false when there is none. */
+/* Changes bits of a random byte that is on the disk and in the cache; false when it hits none. */
 bool ft_fault_disk_rot(struct ft_disk *disk);
 /* Which files silent faults may hit; NULL: all. */
 void ft_fault_disk_expose(struct ft_disk *disk, bool (*may_be_hit)(const char *name));
