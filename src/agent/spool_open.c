@@ -13,16 +13,20 @@
 /* The exporter's name as a reader of the log (export/exporter.c). */
 #define EXPORTER_NAME "exporter"
 
+/* A disk that cannot read at the moment is asked so often. */
+#define READ_ATTEMPTS_MAX 64
+
 /* Events that may be numbered between two writes of the state, from far above. */
 #define PAGE_AHEAD_MAX (UINT64_C(1) << 26)
 
 /* What is there, apart from the state. */
 struct finding {
     struct ft_progress progress;
-    bool place_lost;   /* The exporter's place and counts cannot be read. */
-    uint64_t retained; /* Events in the log behind the exporter's place. */
-    uint64_t held;     /* Events of the block that was on its way here. */
-    bool has_newest;   /* Block of the log. */
+    bool place_lost; /* The exporter's place and counts cannot be read. */
+    uint64_t
+        retained;    /* Events in the log behind the exporter's place, but for what it has done. */
+    uint64_t held;   /* Events of the block that was on its way here. */
+    bool has_newest; /* Block of the log. */
     struct ft_block_info newest;
     bool exact;                       /* The live numbers are those that the process died with. */
     const struct ft_spool_kept *kept; /* NULL: nothing is of this spool. */
@@ -36,6 +40,8 @@ static ft_err open_log(struct ft_spool *spool, const struct ft_spool_state *stat
                        struct ft_spool_report *report);
 static void on_damage(void *ctx, const struct ft_log_damage *damage);
 static ft_err look_into_log(struct ft_spool *spool, uint64_t base_seq, struct finding *finding);
+static ft_err leave_out_done(struct ft_spool *spool, uint64_t from_position,
+                             struct finding *finding);
 static ft_err map_page(struct ft_spool *spool);
 static void take_page(const struct ft_spool *spool, const struct ft_spool_state *state,
                       struct ft_tally_record *tally, struct finding *finding);
@@ -209,7 +215,7 @@ static ft_err look_into_log(struct ft_spool *spool, uint64_t base_seq, struct fi
         finding->progress = (struct ft_progress){0};
         finding->place_lost = true;
     }
-    if (finding->progress.acked_seq <= base_seq) {
+    if (base_seq > 0 && finding->progress.acked_seq <= base_seq) {
         /* What is counted there is of an earlier instance. */
         finding->progress = (struct ft_progress){.acked_seq = finding->progress.acked_seq,
                                                  .stored_seq = finding->progress.acked_seq};
@@ -218,13 +224,47 @@ static ft_err look_into_log(struct ft_spool *spool, uint64_t base_seq, struct fi
     ft_log_reader_hold(reader, spool->options.window_bytes);
     uint64_t n_blocks;
     ft_err err = ft_log_reader_unconfirmed(reader, &n_blocks, &finding->retained);
+    uint64_t confirmed = ft_log_reader_confirmed(reader);
     ft_log_reader_close(reader);
     FT_TRY(err);
+    FT_TRY(leave_out_done(spool, confirmed, finding));
     err = ft_log_newest(spool->log, &finding->newest);
     finding->has_newest = err == FT_OK;
     uint64_t first;
     ft_log_bounds(spool->log, &first, &spool->last_position);
     return err == FT_E_NOT_FOUND ? FT_OK : err;
+}
+
+/* Sent back, the exporter comes again to events that it had done with and that are lost: they are
+ * counted as that already. */
+static ft_err leave_out_done(struct ft_spool *spool, uint64_t from_position,
+                             struct finding *finding)
+{
+    const struct ft_progress *progress = &finding->progress;
+    if (finding->retained == 0 ||
+        ft_ranges_overlap(&progress->holes, progress->acked_seq + 1, UINT64_MAX) == 0) {
+        return FT_OK;
+    }
+    struct ft_log_reader *look = NULL;
+    FT_TRY(ft_log_reader_open(spool->log, "spool-look", true, &look));
+    ft_log_reader_seek(look, from_position);
+    ft_err err = FT_OK;
+    uint64_t n_done = 0;
+    unsigned n_failures = 0;
+    while (err != ft_err_from_errno(EAGAIN) && n_failures < READ_ATTEMPTS_MAX) {
+        struct ft_block block = {0};
+        err = ft_log_reader_next(look, false, &block);
+        if (err == FT_OK || err == FT_E_CORRUPT) {
+            n_done += ft_ranges_overlap(&progress->holes, block.info.first_seq,
+                                        block.info.first_seq + block.info.n_events - 1);
+        } else {
+            n_failures++;
+        }
+        ft_block_release(&block);
+    }
+    ft_log_reader_close(look);
+    finding->retained -= n_done < finding->retained ? n_done : finding->retained;
+    return err == ft_err_from_errno(EAGAIN) ? FT_OK : err;
 }
 
 /* Without mapped files the numbers of the state are all there is. */

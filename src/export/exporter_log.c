@@ -22,7 +22,8 @@ void ft_exporter_resume(struct ft_exporter *exporter)
     uint8_t note[FT_LOG_NOTE_SIZE_MAX];
     size_t size;
     ft_log_reader_note(exporter->reader, note, &size);
-    if (ft_progress_decode(note, size, &progress) && progress.acked_seq <= options->base_seq) {
+    if (ft_progress_decode(note, size, &progress) && options->base_seq > 0 &&
+        progress.acked_seq <= options->base_seq) {
         /* What is counted there is of an earlier instance. */
         progress =
             (struct ft_progress){.acked_seq = progress.acked_seq, .stored_seq = progress.acked_seq};

@@ -163,6 +163,35 @@ TEST(what_an_earlier_rejected_block_told_is_told_again)
     world_deinit(&world);
 }
 
+/* The collector has lost what it had, and the exporter goes back, also before what it rejected. */
+TEST(what_was_rejected_behind_the_place_is_not_retained)
+{
+    world_init(&world, 1);
+    CHECK_OK(world_open(&world));
+    world_make(&world, 60);
+    world_work(&world, 1);
+    world_work(&world, 2 * FT_NS_PER_S);
+    world_deliver(&world, 64, 0);
+    CHECK_INT(world.progress.acked_seq, 60);
+    ft_pipeline_lost(world.pipeline, FT_LOSS_REJECTED, 21, 40);
+    CHECK_OK(ft_spool_keep_account(world.spool));
+    struct ft_progress progress = {.done_events = 20, .rejected_events = 20, .known_from = 1};
+    CHECK(ft_ranges_add(&progress.holes, 21, 40));
+    uint8_t note[FT_PROGRESS_SIZE];
+    ft_progress_encode(&progress, note);
+    CHECK_OK(ft_log_reader_go_back(world.reader, 0, note, sizeof note));
+    kill_world();
+    CHECK_OK(world_open(&world)); /* Without a surplus. */
+    CHECK_INT(world.report.n_missing, 0);
+    CHECK_INT(world.report.retained_events, 40);
+    struct ft_pipeline_account account;
+    ft_pipeline_get_account(world.pipeline, &account);
+    CHECK_INT(account.kept, 60);
+    CHECK_INT(account.lost, 20);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
 TEST(what_a_block_told_that_waited_for_a_full_disk_is_told_again)
 {
     world_init(&world, 1);

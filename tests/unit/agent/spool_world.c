@@ -132,7 +132,7 @@ ft_err world_open(struct world *world)
         size_t size;
         ft_log_reader_note(world->reader, note, &size);
         if (!ft_progress_decode(note, size, &world->progress) ||
-            world->progress.acked_seq <= identity.base_seq) {
+            (identity.base_seq > 0 && world->progress.acked_seq <= identity.base_seq)) {
             world->progress = (struct ft_progress){0};
         }
         CHECK(world->may_repeat || world->progress.acked_seq <= world->durable_seq);
