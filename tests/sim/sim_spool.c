@@ -62,13 +62,13 @@ static bool has_failed(struct ft_disk *disk)
     return n > 0;
 }
 
-/* Its place is from before it was acknowledged more. */
+/* Its place is from before something was rejected: that is told twice. */
 static bool is_behind(const struct sim_agent *agent)
 {
     const struct sim_instance *instance = agent->instance;
     for (uint64_t seq = ft_spool_progress(agent->spool.spool)->acked_seq + 1; seq <= instance->n;
          seq++) {
-        if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | SIM_SEQ_REJECTED)) != 0) {
+        if ((instance->seqs[seq].flags & SIM_SEQ_REJECTED) != 0) {
             return true;
         }
     }
@@ -110,8 +110,12 @@ ft_err sim_spool_open(struct sim_agent *agent)
               report.n_surplus, ft_spool_progress(spool->spool)->acked_seq,
               (uint64_t)ft_tally_live(ft_spool_tally(spool->spool))->numbered);
     spool->n_surplus += report.n_surplus;
+    if (report.n_surplus > 0 && !agent->instance->vague) {
+        sim_broken(sim, "agent %u has %" PRIu64 " events too many, and its spool was not damaged",
+                   agent->index, report.n_surplus);
+    }
     if (report.n_surplus > 0 || (has_failed(spool->disk) && is_behind(agent))) {
-        /* It takes a damaged spool, or a disk that failed as the place was to be kept: what the
+        /* It takes a damaged spool, or a disk that failed as a rejection was to be kept: what the
          * agent tells as lost may then be more than was. */
         sim_count(sim, SIM_FAULT_SPOOL_SURPLUS);
         agent->instance->vague = true;
