@@ -514,7 +514,7 @@ TEST(power_cut_with_torn_writes_at_every_call) { cut_everywhere(FT_FAULT_TEAR); 
 
 TEST(many_lives_with_everything_at_once)
 {
-    static const int errnos[] = {EIO, ENOSPC, EINTR};
+    static const int errnos[] = {EIO, ENOSPC, EINTR, ENFILE};
     for (uint64_t seed = 1; seed <= n_seeds(60); seed++) {
         world_init(&world, seed);
         world.bytes_max = 64 << 10;
@@ -526,18 +526,25 @@ TEST(many_lives_with_everything_at_once)
                 enum ft_fault_op op = (enum ft_fault_op)ft_random_below(random, FT_FAULT_OP_N);
                 uint64_t nth = 1 + ft_random_below(random, 60);
                 uint64_t n_times = 1 + ft_random_below(random, 3);
-                int errnum = errnos[ft_random_below(random, 3)];
+                int errnum = errnos[ft_random_below(random, 4)];
                 ft_fault_disk_fail(world.disk, op, nth, n_times, ft_err_from_errno(errnum));
             }
             if (ft_random_below(random, 2) == 0) {
                 ft_fault_disk_stop_at(world.disk, 1 + ft_random_below(random, 200));
             }
+            bool is_full = ft_random_below(random, 3) == 0;
+            ft_fault_disk_set_capacity(world.disk,
+                                       is_full ? 80000 + ft_random_below(random, 120000) : 0);
             if (world_open(&world) == FT_OK) {
                 for (unsigned i = 0; i < 10; i++) {
                     world_make(&world, 10 + (unsigned)ft_random_below(random, 130));
                     world_work(&world, (int64_t)ft_random_below(random, FT_NS_PER_S));
                     world_deliver(&world, (unsigned)ft_random_below(random, 6),
                                   (unsigned)ft_random_below(random, 3));
+                    if (ft_random_below(random, 8) == 0) {
+                        ft_fault_disk_set_capacity(world.disk,
+                                                   ft_random_below(random, 2) == 0 ? 1 : 0);
+                    }
                 }
                 world_close(&world, false);
             }
@@ -547,6 +554,7 @@ TEST(many_lives_with_everything_at_once)
                 world.boot_id.bytes[0]++;
             }
         }
+        ft_fault_disk_set_capacity(world.disk, 0);
         CHECK_OK(world_open(&world));
         world_make(&world, 50);
         world_drain(&world);
