@@ -240,7 +240,7 @@ void sim_agent_die(struct sim_agent *agent, bool silently, enum ft_fault_cut cut
     }
     if (disk != NULL) {
         sim_spool_close(agent, false);
-        ft_fault_disk_restart(disk, cut);
+        sim_spool_restart_disk(agent, cut);
         if (cut != FT_FAULT_KILL) {
             ft_uuid_make_random(&sim->program_random.base, &agent->spool.boot_id);
         }

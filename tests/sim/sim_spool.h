@@ -27,6 +27,7 @@ struct sim_spool {
     /* Of the process. */
     struct ft_spool *spool;
     uint64_t n_surplus; /* Events that were found and should not be. */
+    bool names_torn;    /* Of the changes of its directory some are there and earlier ones not. */
     /* The log is about to give up these. */
     size_t n_drops;
     struct ft_block_info drops[SIM_DROPS_MAX];
@@ -40,6 +41,9 @@ struct sim_spool {
     /* How the host ends when its disk stops. */
     enum ft_fault_cut next_cut;
 };
+
+/* The host is there again. */
+void sim_spool_restart_disk(struct sim_agent *agent, enum ft_fault_cut cut);
 
 void sim_spool_begin(struct sim_agent *agent);
 void sim_spool_end(struct sim_agent *agent);
