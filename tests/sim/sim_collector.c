@@ -119,7 +119,7 @@ void sim_collector_says(struct sim_collector *collector, struct sim_conn *conn, 
         SIM_TRACE(sim, "collector welcomes agent %u on %u: it has %" PRIu64, conn->agent_index,
                   conn->number, response.welcome.durable_seq);
         sim_oracle_settle_tail(sim, instance, response.welcome.durable_seq);
-        sim_oracle_welcomed(sim, instance, response.welcome.durable_seq);
+        sim_oracle_welcomed(sim, instance, &response.welcome);
     } else if (response.kind == FT_RESPONSE_ACK) {
         SIM_TRACE(sim, "collector acknowledges %" PRIu64 " to agent %u on %u",
                   response.ack.durable_seq, conn->agent_index, conn->number);
@@ -230,6 +230,12 @@ static bool is_kept(const struct sim_collector *collector, uint64_t position)
 {
     return position < SIM_POSITIONS_MAX &&
            (collector->kept[position / 64] >> (position % 64) & 1) != 0;
+}
+
+bool sim_collector_has_durable(const struct sim_collector *collector, uint64_t position)
+{
+    return is_kept(collector, position) &&
+           (collector->log == NULL || position <= ft_log_durable(collector->log));
 }
 
 /* What is not in the log any more was confirmed, and the cursor knows it. */

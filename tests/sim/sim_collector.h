@@ -54,6 +54,8 @@ void sim_collector_end(struct sim *sim);
 /* The process is gone now, as next_cut and next_silent say. */
 void sim_collector_die(struct sim_collector *collector);
 bool sim_collector_is_dying(const struct sim_collector *collector);
+/* Whether a power cut now would leave the block at 'position' of its log. */
+bool sim_collector_has_durable(const struct sim_collector *collector, uint64_t position);
 void sim_collector_check(struct sim_collector *collector);
 /* A message was taken in: there is something to commit. */
 void sim_collector_took(struct sim_collector *collector);

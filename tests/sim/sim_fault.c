@@ -373,7 +373,9 @@ static void observe(void *ctx, const char *name, const uint8_t *content, size_t 
     size_t n = walk(sim, content, size, offset, length, blocks);
     uint64_t durable = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!blocks[i].hit && blocks[i].header.durable > durable) {
+        /* A block that the next power cut takes tells nobody. */
+        if (!blocks[i].hit && blocks[i].header.durable > durable &&
+            sim_collector_has_durable(&sim->collector, blocks[i].header.position)) {
             durable = blocks[i].header.durable;
         }
     }

@@ -191,10 +191,8 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
         if (seq <= instance->base_seq) {
             continue; /* An earlier instance's. */
         }
-        /* A gap that was filled since then is none any more. */
-        unsigned flags = instance->seqs[seq].flags;
-        bool is_gap = (flags & SIM_SEQ_GAP) != 0 && (flags & SIM_SEQ_STORED) == 0;
-        bool is_told = seq <= instance->told_seq || (seq <= instance->welcome_seq && !is_gap);
+        bool is_asked = ft_ranges_overlap(&instance->asked, seq, seq) > 0;
+        bool is_told = seq <= instance->told_seq || (seq <= instance->welcome_seq && !is_asked);
         bool may_be_lost = instance->vague && instance->n_excused > 0;
         if (!is_told && may_be_lost) {
             /* It is among those that were told as an estimate. */
@@ -377,10 +375,16 @@ void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t du
     }
 }
 
-void sim_oracle_welcomed(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq)
+void sim_oracle_welcomed(struct sim *sim, struct sim_instance *instance,
+                         const struct ft_msg_welcome *welcome)
 {
-    sim_oracle_told(sim, instance, durable_seq);
-    instance->welcome_seq = durable_seq;
+    sim_oracle_told(sim, instance, welcome->durable_seq);
+    instance->welcome_seq = welcome->durable_seq;
+    instance->asked = (struct ft_ranges){0};
+    for (unsigned i = 0; i < welcome->n_lost; i++) {
+        (void)ft_ranges_add(&instance->asked, welcome->lost[i].first_seq,
+                            welcome->lost[i].last_seq);
+    }
 }
 
 void sim_oracle_table_begin(struct sim *sim)

@@ -21,11 +21,13 @@
 #ifndef FT_TESTS_SIM_ORACLE_H
 #define FT_TESTS_SIM_ORACLE_H 1
 
+#include "base/ranges.h"
 #include "collector/instances.h"
 #include "flow/event.h"
 #include "flow/query.h"
 #include "sim_base.h"
 #include "store/log.h"
+#include "wire/message.h"
 
 #define SIM_INSTANCES_MAX 1024
 
@@ -74,7 +76,8 @@ struct sim_instance {
     uint64_t n_crashed;
     uint64_t n_excused;
     uint64_t told_seq;    /* The most that the collector has told. */
-    uint64_t welcome_seq; /* Of that its last Welcome told, but for what it asked for. */
+    uint64_t welcome_seq; /* Of that its last Welcome told, but for what it asked for: */
+    struct ft_ranges asked;
     uint64_t stored_last; /* The last seq in the table. */
     uint64_t n_stored;
     uint64_t stored_losses; /* What the LOSS events in the table add up to. */
@@ -135,7 +138,8 @@ uint64_t sim_oracle_lost(const struct sim_instance *instance);
 void sim_oracle_gap(struct sim *sim, const struct ft_instance_key *key, uint64_t first_seq,
                     uint64_t last_seq);
 void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq);
-void sim_oracle_welcomed(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq);
+void sim_oracle_welcomed(struct sim *sim, struct sim_instance *instance,
+                         const struct ft_msg_welcome *welcome);
 /* The table is read anew: what is in it follows. */
 void sim_oracle_table_begin(struct sim *sim);
 void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
