@@ -4,31 +4,19 @@
 #include <string.h>
 
 #include "agent/balance.h"
-
-static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns)
-{
-    char text[FT_RFC3339_SIZE];
-    ft_time_format_rfc3339(real_ns, 3, text);
-    ft_json_key_str(writer, key, text);
-}
+#include "text/json.h"
 
 static void write_losses(struct ft_json_writer *writer, const struct ft_msg_status *status)
 {
     ft_json_key_u64(writer, "lost", ft_balance_lost(status));
-    ft_json_key_object(writer, "lost_by_cause");
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        if (status->lost[cause] > 0) {
-            ft_json_key_u64(writer, ft_loss_cause_name(cause), status->lost[cause]);
-        }
-    }
-    ft_json_object_end(writer);
+    ft_text_json_lost_by_cause(writer, status->lost);
 }
 
 /* As it is sent to the collector. */
 static void write_own(struct ft_json_writer *writer, const struct ft_msg_status *status)
 {
     ft_json_key_object(writer, "agent");
-    write_time(writer, "told", status->time_ns);
+    ft_json_key_time(writer, "told", status->time_ns);
     ft_json_key_u64(writer, "observed", status->observed_events);
     ft_json_key_u64(writer, "filtered", status->filtered_events);
     ft_json_key_u64(writer, "merged", status->merged_events);
@@ -84,7 +72,7 @@ void ft_agent_ledger_write(struct ft_json_writer *writer, const struct ft_ledger
     const struct ft_msg_status *total = is_wanted ? status : &nothing;
     uint64_t n_unbalanced = ft_balance_off(total) > 0;
     ft_json_object_begin(writer);
-    write_time(writer, "time", status->time_ns);
+    ft_json_key_time(writer, "time", status->time_ns);
     ft_json_key_bool(writer, "balanced", n_unbalanced == 0);
     ft_json_key_object(writer, "total");
     ft_json_key_u64(writer, "instances", is_wanted);

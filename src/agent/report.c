@@ -7,6 +7,7 @@
 
 #include "agent/agent_impl.h"
 #include "agent/ledger_api.h"
+#include "text/json.h"
 
 /* A collector that cannot be reached for so long is a failure, not a hiccup. */
 #define DISCONNECTED_FAILED_NS (60 * FT_NS_PER_S)
@@ -21,7 +22,6 @@ static void add_stream(struct ft_agent *agent, struct ft_msg_status *status);
 static void add_configuration(struct ft_agent *agent, struct ft_msg_status *status);
 static struct ft_msg_component *add(struct ft_msg_status *status, const char *name);
 static void write_account(struct ft_json_writer *writer, const struct ft_msg_status *status);
-static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns);
 
 void ft_agent_fill_status(struct ft_agent *agent, struct ft_msg_status *status)
 {
@@ -62,8 +62,8 @@ void ft_agent_write_status(struct ft_agent *agent, struct ft_json_writer *writer
     ft_delivery_get_instance(agent->delivery, &instance_id);
     ft_uuid_format(&instance_id, id);
     ft_json_key_str(writer, "instance_id", id);
-    write_time(writer, "time", status.time_ns);
-    write_time(writer, "started", agent->started_ns);
+    ft_json_key_time(writer, "time", status.time_ns);
+    ft_json_key_time(writer, "started", agent->started_ns);
     ft_json_key_array(writer, "components");
     for (unsigned i = 0; i < status.n_components; i++) {
         ft_json_object_begin(writer);
@@ -95,7 +95,7 @@ void ft_agent_write_status(struct ft_agent *agent, struct ft_json_writer *writer
                         ft_link_state_name((enum ft_link_state)exporter->link_state));
         ft_json_key_str(writer, "proof",
                         ft_trust_proof_name((enum ft_delivery_proof)exporter->proof));
-        write_time(writer, "last_ack", exporter->last_ack_real_ns);
+        ft_json_key_time(writer, "last_ack", exporter->last_ack_real_ns);
         ft_json_key_double(writer, "clock_skew_seconds",
                            (double)exporter->clock_skew_ns / (double)FT_NS_PER_S);
     }
@@ -303,25 +303,10 @@ static void write_account(struct ft_json_writer *writer, const struct ft_msg_sta
     ft_json_key_u64(writer, "stored", status->acknowledged_events);
     ft_json_key_u64(writer, "retained", status->retained_events);
     ft_json_key_u64(writer, "merged", status->merged_events);
-    ft_json_key_object(writer, "lost_by_cause");
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        if (status->lost[cause] > 0) {
-            ft_json_key_u64(writer, ft_loss_cause_name(cause), status->lost[cause]);
-        }
-    }
-    ft_json_object_end(writer);
+    ft_text_json_lost_by_cause(writer, status->lost);
     ft_json_key_u64(writer, "lost", ft_balance_lost(status));
     uint64_t off = ft_balance_off(status);
     ft_json_key_u64(writer, "unaccounted", off);
     ft_json_key_bool(writer, "balanced", off == 0);
     ft_json_object_end(writer);
-}
-
-static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns)
-{
-    if (real_ns != 0) {
-        char text[FT_RFC3339_SIZE];
-        ft_time_format_rfc3339(real_ns, 3, text);
-        ft_json_key_str(writer, key, text);
-    }
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "text/json.h"
+
 /* An agent that said nothing for so many of its status intervals is silent. */
 #define SILENT_NS (60 * FT_NS_PER_S)
 
@@ -31,7 +33,6 @@ static void write_component(struct ft_json_writer *writer, const char *name, enu
 static void write_quarantined(struct ft_json_writer *writer, const struct ft_collector_view *view);
 static void write_unbalanced(struct ft_json_writer *writer, const struct overview *overview);
 static void write_entry(void *ctx, const struct ft_quarantine_entry *entry);
-static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns);
 static void write_uuid(struct ft_json_writer *writer, const char *key, const struct ft_uuid *uuid);
 static void write_components(struct ft_json_writer *writer, const struct ft_collector_view *view,
                              const struct overview *overview);
@@ -47,8 +48,8 @@ void ft_collector_write_status(struct ft_json_writer *writer, const struct ft_co
     write_uuid(writer, "collector_id", &view->collector_id);
     write_uuid(writer, "store_epoch", &view->store_epoch);
     ft_json_key_str(writer, "receipt_key", view->receipt_key);
-    write_time(writer, "time", view->now_ns);
-    write_time(writer, "started", view->started_ns);
+    ft_json_key_time(writer, "time", view->now_ns);
+    ft_json_key_time(writer, "started", view->started_ns);
     write_components(writer, view, &overview);
     ft_json_key_object(writer, "account");
     write_account(writer, &overview.account);
@@ -85,7 +86,7 @@ static void write_entry(void *ctx, const struct ft_quarantine_entry *entry)
     ft_json_object_begin(writer);
     ft_json_key_str(writer, "kind", ft_quarantine_kind_name(entry->kind));
     ft_json_key_str(writer, "file", name);
-    write_time(writer, "time", entry->time_ns);
+    ft_json_key_time(writer, "time", entry->time_ns);
     ft_json_key_str(writer, "reason", entry->reason);
     write_uuid(writer, "agent_id", &entry->agent_id);
     write_uuid(writer, "instance_id", &entry->instance_id);
@@ -126,13 +127,7 @@ static void write_account(struct ft_json_writer *writer, const struct ft_account
     ft_json_key_u64(writer, "retained", account->retained);
     ft_json_key_u64(writer, "merged", account->merged);
     ft_json_key_u64(writer, "lost", account->lost);
-    ft_json_key_object(writer, "lost_by_cause");
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        if (account->lost_by_cause[cause] > 0) {
-            ft_json_key_u64(writer, ft_loss_cause_name(cause), account->lost_by_cause[cause]);
-        }
-    }
-    ft_json_object_end(writer);
+    ft_text_json_lost_by_cause(writer, account->lost_by_cause);
     ft_json_key_u64(writer, "unaccounted", account->unaccounted);
     ft_json_key_bool(writer, "balanced", account->n_unbalanced == 0);
 }
@@ -154,9 +149,9 @@ static void write_agent(struct ft_json_writer *writer, const struct ft_instance 
                     !instance->connected          ? "away"
                     : is_silent(instance, now_ns) ? "silent"
                                                   : "connected");
-    write_time(writer, "started", instance->started_ns);
-    write_time(writer, "connected_since", instance->connected_ns);
-    write_time(writer, "last_seen", instance->last_heard_ns);
+    ft_json_key_time(writer, "started", instance->started_ns);
+    ft_json_key_time(writer, "connected_since", instance->connected_ns);
+    ft_json_key_time(writer, "last_seen", instance->last_heard_ns);
     ft_json_key_double(writer, "clock_skew_seconds",
                        (double)instance->clock_skew_ns / (double)FT_NS_PER_S);
     ft_json_key_u64(writer, "durable_seq", instance->durable_seq);
@@ -191,15 +186,6 @@ static void write_told(struct ft_json_writer *writer, const struct ft_instance *
         write_component(writer, component->name, component->health, component->text);
     }
     ft_json_array_end(writer);
-}
-
-static void write_time(struct ft_json_writer *writer, const char *key, int64_t real_ns)
-{
-    if (real_ns != 0) {
-        char text[FT_RFC3339_SIZE];
-        ft_time_format_rfc3339(real_ns, 3, text);
-        ft_json_key_str(writer, key, text);
-    }
 }
 
 static void write_uuid(struct ft_json_writer *writer, const char *key, const struct ft_uuid *uuid)

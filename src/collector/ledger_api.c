@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/account.h"
+#include "text/json.h"
 
 /* The numbers that are summed. */
 struct sums {
@@ -127,10 +128,8 @@ ft_err ft_ledger_api_write(struct ft_json_writer *writer, struct ft_instances *i
     qsort(selection.entries, selection.n_entries, sizeof *selection.entries, compare_entries);
     find_ended(&selection);
     ft_instances_each(instances, judge_one, &selection);
-    char time[FT_RFC3339_SIZE];
-    ft_time_format_rfc3339(now_real_ns, 3, time);
     ft_json_object_begin(writer);
-    ft_json_key_str(writer, "time", time);
+    ft_json_key_time(writer, "time", now_real_ns);
     write_balance(writer, selection.n_of[UNBALANCED] > 0 ? UNBALANCED
                           : selection.n_of[UNKNOWN] > 0  ? UNKNOWN
                                                          : BALANCED);
@@ -207,23 +206,13 @@ static void write_losses(struct ft_json_writer *writer, const uint64_t lost[FT_L
         sum += lost[cause];
     }
     ft_json_key_u64(writer, "lost", sum);
-    ft_json_key_object(writer, "lost_by_cause");
-    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
-        if (lost[cause] > 0) {
-            ft_json_key_u64(writer, ft_loss_cause_name(cause), lost[cause]);
-        }
-    }
-    ft_json_object_end(writer);
+    ft_text_json_lost_by_cause(writer, lost);
 }
 
 static void write_agent_side(struct ft_json_writer *writer, const struct ft_told *told)
 {
     ft_json_key_object(writer, "agent");
-    if (told->time_ns != 0) {
-        char time[FT_RFC3339_SIZE];
-        ft_time_format_rfc3339(told->time_ns, 3, time);
-        ft_json_key_str(writer, "told", time);
-    }
+    ft_json_key_time(writer, "told", told->time_ns);
     write_fields(writer, agent_fields, told);
     write_losses(writer, told->lost);
     ft_json_object_end(writer);
@@ -303,11 +292,7 @@ static void write_instance(struct ft_json_writer *writer, const struct ft_instan
                     instance->connected ? "connected"
                     : has_ended         ? "ended"
                                         : "away");
-    if (instance->last_heard_ns != 0) {
-        char time[FT_RFC3339_SIZE];
-        ft_time_format_rfc3339(instance->last_heard_ns, 3, time);
-        ft_json_key_str(writer, "last_seen", time);
-    }
+    ft_json_key_time(writer, "last_seen", instance->last_heard_ns);
     struct ft_account account = {0};
     ft_account_add(&account, instance);
     enum balance balance = balance_of(instance, has_ended, &account);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 static void before_value(struct ft_json_writer *writer);
 static void after_value(struct ft_json_writer *writer);
 static void begin(struct ft_json_writer *writer, bool object);
@@ -167,6 +169,15 @@ void ft_json_key_bool(struct ft_json_writer *writer, const char *key, bool value
 {
     ft_json_key(writer, key);
     ft_json_bool(writer, value);
+}
+
+void ft_json_key_time(struct ft_json_writer *writer, const char *key, int64_t real_ns)
+{
+    if (real_ns != 0) {
+        char text[FT_RFC3339_SIZE];
+        ft_time_format_rfc3339(real_ns, 3, text);
+        ft_json_key_str(writer, key, text);
+    }
 }
 
 void ft_json_key_object(struct ft_json_writer *writer, const char *key)

@@ -66,6 +66,8 @@ void ft_json_key_u64(struct ft_json_writer *writer, const char *key, uint64_t va
 void ft_json_key_i64(struct ft_json_writer *writer, const char *key, int64_t value);
 void ft_json_key_double(struct ft_json_writer *writer, const char *key, double value);
 void ft_json_key_bool(struct ft_json_writer *writer, const char *key, bool value);
+/* RFC 3339, UTC, in milliseconds; 0 is no time, and left out. */
+void ft_json_key_time(struct ft_json_writer *writer, const char *key, int64_t real_ns);
 void ft_json_key_object(struct ft_json_writer *writer, const char *key); /* Begins it. */
 void ft_json_key_array(struct ft_json_writer *writer, const char *key);  /* Begins it. */
 

@@ -45,6 +45,17 @@ void ft_text_json_row(struct ft_json_writer *writer, const struct ft_row *row)
     ft_json_object_end(writer);
 }
 
+void ft_text_json_lost_by_cause(struct ft_json_writer *writer, const uint64_t lost[FT_LOSS_CAUSE_N])
+{
+    ft_json_key_object(writer, "lost_by_cause");
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        if (lost[cause] > 0) {
+            ft_json_key_u64(writer, ft_loss_cause_name(cause), lost[cause]);
+        }
+    }
+    ft_json_object_end(writer);
+}
+
 void ft_text_ndjson_row(struct ft_buf *buf, const struct ft_row *row)
 {
     struct ft_json_writer writer;

@@ -28,6 +28,10 @@
 /* Writes one object. */
 void ft_text_json_row(struct ft_json_writer *writer, const struct ft_row *row);
 
+/* The member "lost_by_cause": causes by name, of which there is something. */
+void ft_text_json_lost_by_cause(struct ft_json_writer *writer,
+                                const uint64_t lost[FT_LOSS_CAUSE_N]);
+
 /* One line: the object and '\n'.  Errors stay in 'buf->err'. */
 void ft_text_ndjson_row(struct ft_buf *buf, const struct ft_row *row);
 
