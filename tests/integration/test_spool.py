@@ -164,27 +164,32 @@ def test_a_small_file_system_is_filled_and_freed(host):
                 f"{at_end['merged']:,} merged, {at_end['lost']:,} told as lost to the event")
 
 
-def test_a_host_that_is_set_back_goes_on_as_another_instance(host):
-    """A copy of the spool from before, as a backup or a snapshot leaves it."""
-    stack = Stack(host.ns)
-    changes = {"spool": spool(stack), "stop_timeout": "1s"}
-    stack.start_agent(**changes)
-    generate(host.ns, "udp", to="127.64.0.0:9", bind="127.0.0.1", spread=300, rate=3000, seconds=0.1)
+def talk(host, net, flows):
+    """Two events for each flow."""
+    generate(host.ns, "udp", to=f"127.{net}.0.0:9", bind="127.0.0.1", spread=flows, rate=flows * 10,
+             seconds=0.1)
     end_all(host.ns)
+
+
+def fork(host, stack, changes, meanwhile):
+    """600 events, of which a copy of the spool is made, as a backup or a snapshot leaves it; then
+    'meanwhile' flows more, which only the collector knows once the copy is in place again."""
+    stack.start_agent(**changes)
+    talk(host, 64, 300)
     wait_observed(stack, 600)
     assert stack.agent.stop(30) == 0
     shutil.copytree(stack.tmp / "spool", stack.tmp / "backup")
     stack.start_collector()
     stack.start_agent(**changes)
-    generate(host.ns, "udp", to="127.65.0.0:9", bind="127.0.0.1", spread=300, rate=3000, seconds=0.1)
-    end_all(host.ns)
+    talk(host, 65, meanwhile)
     stack.settle()
     assert stack.agent.stop(30) == 0
     shutil.rmtree(stack.tmp / "spool")
     (stack.tmp / "backup").rename(stack.tmp / "spool")
-    stack.start_agent(**changes)
-    generate(host.ns, "udp", to="127.66.0.0:9", bind="127.0.0.1", spread=300, rate=3000, seconds=0.1)
-    end_all(host.ns)
+
+
+def wait_forked(stack):
+    """Returns the new instance, all of whose events are behind 600."""
     wait_until(lambda: "set back to an earlier state" in stack.agent.errors(), 60,
                "the agent to see it")
     wait_until(lambda: account(stack)["retained"] == 0, 60, "the rest to be delivered")
@@ -192,10 +197,20 @@ def test_a_host_that_is_set_back_goes_on_as_another_instance(host):
     behind, instance = re.search(r"all behind event (\d+) goes out as instance ([0-9a-f-]+)",
                                  stack.agent.errors()).groups()
     assert int(behind) == 600
+    return instance
+
+
+def test_a_host_that_is_set_back_goes_on_as_another_instance(host):
+    stack = Stack(host.ns)
+    changes = {"spool": spool(stack), "stop_timeout": "1s"}
+    fork(host, stack, changes, meanwhile=300)
+    stack.start_agent(**changes)
+    talk(host, 66, 300)
+    instance = wait_forked(stack)
     shown = json.loads(stack.ask_agent("/api/v1/flows?limit=1000")[1])["flows"]
     assert shown and all((flow["instance_id"] == instance) == (int(flow["seq"]) > 600)
                          for flow in shown)
-    store = stack.finish(begins_behind={instance: int(behind)}, timeout=120)
+    store = stack.finish(begins_behind={instance: 600}, timeout=120)
     check_each_once(store, 900)
     assert store.number("SELECT count(DISTINCT instance_id) FROM flows") == 2
 
@@ -204,34 +219,14 @@ def test_a_host_that_is_set_back_and_makes_more_than_it_had_loses_nothing(host):
     """None of the collector's numbers is beyond what the agent has when it connects."""
     stack = Stack(host.ns)
     changes = {"spool": spool(stack), "stop_timeout": "1s"}
-    stack.start_agent(**changes)
-    generate(host.ns, "udp", to="127.64.0.0:9", bind="127.0.0.1", spread=300, rate=3000, seconds=0.1)
-    end_all(host.ns)
-    wait_observed(stack, 600)
-    assert stack.agent.stop(30) == 0
-    shutil.copytree(stack.tmp / "spool", stack.tmp / "backup")
-    stack.start_collector()
-    stack.start_agent(**changes)
-    generate(host.ns, "udp", to="127.65.0.0:9", bind="127.0.0.1", spread=150, rate=3000, seconds=0.05)
-    end_all(host.ns)
-    stack.settle()
-    assert stack.agent.stop(30) == 0
+    fork(host, stack, changes, meanwhile=150)
     assert stack.collector.stop(30) == 0
-    shutil.rmtree(stack.tmp / "spool")
-    (stack.tmp / "backup").rename(stack.tmp / "spool")
     stack.start_agent(**changes)
-    generate(host.ns, "udp", to="127.66.0.0:9", bind="127.0.0.1", spread=250, rate=2500, seconds=0.1)
-    end_all(host.ns)
+    talk(host, 66, 250)
     wait_observed(stack, 1100)
     stack.start_collector()
-    wait_until(lambda: "set back to an earlier state" in stack.agent.errors(), 60,
-               "the agent to see it")
-    wait_until(lambda: account(stack)["retained"] == 0, 60, "the rest to be delivered")
-    check_balanced(stack)
-    behind, instance = re.search(r"all behind event (\d+) goes out as instance ([0-9a-f-]+)",
-                                 stack.agent.errors()).groups()
-    assert int(behind) == 600
-    store = stack.finish(begins_behind={instance: int(behind)}, timeout=120)
+    instance = wait_forked(stack)
+    store = stack.finish(begins_behind={instance: 600}, timeout=120)
     assert store.number("SELECT count(*) FROM flows WHERE type != 5") == 600 + 300 + 500
     check_each_once(store, 700)
     assert store.number("SELECT count(DISTINCT instance_id) FROM flows") == 2
