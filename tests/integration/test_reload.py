@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import time
 
 import yaml
 
@@ -16,6 +17,9 @@ from programs import Stack
 ROUNDS = scale("FT_RELOADS", 100)
 # The first ones make what is made once: arenas of malloc, DNS, TLS.
 WARM_UP = 20
+# How long it is watched for what it holds then: an agent connects anew after each good one, and
+# holds less until it has.
+WATCH_S = 3
 # What a process may keep besides: pages that its allocator has not given back.
 GROWTH_KIB_MAX = 8 << 10
 REFUSED = "keeping the configuration in use"
@@ -49,6 +53,16 @@ def held(process):
             int(status["VmRSS"].split()[0]))
 
 
+def most_held(process):
+    """The most of each that is held while WATCH_S pass."""
+    most = held(process)
+    end = time.monotonic() + WATCH_S
+    while time.monotonic() < end:
+        time.sleep(0.05)
+        most = tuple(map(max, most, held(process)))
+    return most
+
+
 def reload(process, answer, count):
     """One SIGHUP, and waits until the program has answered it: two at once may become one."""
     before = process.errors().count(answer)
@@ -59,7 +73,7 @@ def reload(process, answer, count):
 
 
 def flap(process, path, good, reloaded, on_good=lambda i: None):
-    """Reloads ROUNDS times; returns what was held after the warm-up and at the end."""
+    """Reloads ROUNDS times; returns the most that was held after the warm-up."""
     warm = None
     for i in range(ROUNDS):
         if i % 2 == 0:
@@ -70,7 +84,7 @@ def flap(process, path, good, reloaded, on_good=lambda i: None):
             reload(process, reloaded, i)
             on_good(i)
         if i == WARM_UP:
-            warm = held(process)
+            warm = most_held(process)
     assert process.errors().count(REFUSED) == (ROUNDS + 1) // 2
     return warm
 
