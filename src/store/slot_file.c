@@ -146,7 +146,8 @@ static ft_err write_anew(struct ft_slot_file *slots, const uint8_t *slot, size_t
 /*
  * Opens the file that is there; its newest slot is the one to be left alone.  A process before this
  * one may have failed to sync it, and then it is in the page cache only: it is written again.  The
- * other goes along; what of the file is on the disk is written over with the same.
+ * other goes along; what of the file is on the disk is written over with the same.  Nor is its name
+ * on the disk where a replacement got as far as that.
  */
 static ft_err adopt(struct ft_slot_file *slots)
 {
@@ -188,6 +189,9 @@ static ft_err adopt(struct ft_slot_file *slots)
     if (err == FT_OK) {
         err = ops->sync(file);
         slots->spoilt = err != FT_OK;
+    }
+    if (err == FT_OK) {
+        err = ops->sync_dir(slots->disk);
     }
     free(data);
     if (err != FT_OK) {

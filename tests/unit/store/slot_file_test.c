@@ -151,6 +151,24 @@ TEST(on_a_full_disk_the_file_that_is_there_is_used_on)
     ft_disk_destroy(disk);
 }
 
+/* What is written into a file is durable only if its name is. */
+TEST(the_name_of_a_file_that_is_used_on_is_durable)
+{
+    struct ft_disk *disk = ft_fault_disk_create(1);
+    struct ft_slot_file slots;
+    ft_slot_file_init(&slots, disk, "state", &kind, 0);
+    CHECK_OK(write_next(&slots, true));
+    ft_slot_file_close(&slots);
+    ft_slot_file_init(&slots, disk, "state", &kind, 1);
+    ft_fault_disk_fail(disk, FT_FAULT_SYNC_DIR, 1, 1, ft_err_from_errno(ENOSPC));
+    CHECK_OK(write_next(&slots, true));
+    CHECK_OK(write_next(&slots, true));
+    ft_slot_file_close(&slots);
+    ft_fault_disk_restart(disk, FT_FAULT_LOSE);
+    CHECK_INT(read_back(disk), 3);
+    ft_disk_destroy(disk);
+}
+
 /* What the last process could not sync is read from the cache, and is not on the disk. */
 TEST(a_failed_sync_of_an_earlier_process_is_made_good)
 {
