@@ -385,7 +385,8 @@ static ft_err cut_torn(struct recovery *recovery)
         struct ft_store_candidate *candidate = &recovery->candidates[i];
         uint64_t hole = ft_store_candidate_hole(candidate, recovery->durable);
         if (ft_store_candidate_usable(candidate) && hole < candidate->limit) {
-            FT_TRY(ft_store_cut(disk, candidate, hole));
+            /* Blocks that end there now may have been dropped: they go along. */
+            FT_TRY(ft_store_cut(disk, candidate, dropped_from(recovery, candidate, hole)));
             if (candidate->blocks.n_blocks == 0) {
                 char name[FT_DISK_NAME_SIZE];
                 ft_store_segment_name(candidate->number, name);

@@ -27,6 +27,7 @@
 #include "sim_mutant.h"
 #include "sim_net.h"
 #include "sim_oracle.h"
+#include "sim_overrun.h"
 #include "sim_plan.h"
 
 /* A run that takes more steps goes round in circles. */

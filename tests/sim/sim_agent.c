@@ -532,6 +532,9 @@ void sim_agent_check(struct sim_agent *agent)
                    agent->index, exporter->acked_events, account.lost, instance->n_acked,
                    sim_oracle_lost(instance));
     }
+    if (!instance->vague) {
+        sim_overrun_check(sim, agent);
+    }
     struct ft_log *logs[] = {agent->memory, agent->log};
     /* After a power cut removed files may be there again, until the next block is appended. */
     bool fresh =

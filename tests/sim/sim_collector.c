@@ -474,8 +474,7 @@ static void look_behind_cut(struct sim_collector *collector)
 static void on_row(void *ctx, const struct sim_sink_row *row)
 {
     struct sim_collector *collector = ctx;
-    sim_oracle_stored(collector->sim, &row->agent_id, &row->instance_id, row->seq, row->hash,
-                      row->loss_count);
+    sim_oracle_stored(collector->sim, row);
 }
 
 void sim_collector_check(struct sim_collector *collector)

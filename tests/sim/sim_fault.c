@@ -184,6 +184,9 @@ static void apply_to_agent(struct sim *sim, enum sim_fault fault)
     case SIM_FAULT_BURST:
         sim_agent_burst(agent, 1 + (unsigned)sim_below(random, 100));
         break;
+    case SIM_FAULT_KERNEL_OVERRUN:
+        sim_overrun_happen(agent, 1 + sim_below(random, 1000));
+        break;
     case SIM_FAULT_AGENT_KILL:
         end_agent(agent, FT_FAULT_KILL);
         return;

@@ -20,6 +20,7 @@
     X(BURST, "burst", 4, 10000)                                                                    \
     X(OVERRUN, "agent log full", 0, 10000)                                                         \
     X(SPOOL_AT_BOUND, "agent spool full", 0, 100000)                                               \
+    X(KERNEL_OVERRUN, "kernel overrun", 3, 10000)                                                  \
     X(AGENT_KILL, "agent killed", 3, 10000)                                                        \
     X(AGENT_CUT, "agent power cut", 2, 10000)                                                      \
     X(AGENT_STOP, "agent stopped", 2, 7000)                                                        \

@@ -25,7 +25,11 @@
     /* Repeats are told by instance and number, whoever's they are. */                             \
     X(DEDUP_BARE, "dedup-by-bare-id")                                                              \
     /* The agent goes on one event too late. */                                                    \
-    X(RESUME_OFF_BY_ONE, "resume-off-by-one")
+    X(RESUME_OFF_BY_ONE, "resume-off-by-one")                                                      \
+    /* The agent's account of losses is written, but not synced. */                                \
+    X(ACCOUNT_NOT_SYNCED, "account-not-synced")                                                    \
+    /* A LOSS event that is dropped itself is not told again. */                                   \
+    X(LOSS_NOT_RETOLD, "loss-not-retold")
 
 enum sim_mutant {
 #define SIM_MUTANT_ENUM(id, name) SIM_MUTANT_##id,

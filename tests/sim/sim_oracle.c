@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "sim.h"
+#include "sim_sink.h"
 
 /* What a LOSS tells or will tell. */
 #define LOST ((unsigned)(SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_GONE | SIM_SEQ_CRASHED))
@@ -131,6 +132,7 @@ void sim_oracle_numbered(struct sim *sim, struct sim_instance *instance,
                   " to %" PRIu64,
                   instance->agent, event->seq, (int)event->loss.cause, event->loss.count,
                   event->loss.first_seq, event->loss.last_seq);
+        sim_overrun_told(sim, instance, &event->loss);
     }
     sim->result->events++;
 }
@@ -269,6 +271,16 @@ void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struc
     }
 }
 
+void sim_oracle_not_gone(struct sim_instance *instance, uint64_t seq)
+{
+    struct sim_seq *at = &instance->seqs[seq];
+    if ((at->flags & SIM_SEQ_GONE) != 0) {
+        at->flags &= ~(unsigned)SIM_SEQ_GONE;
+        instance->n_gone--;
+        set_flag(at, SIM_SEQ_ACKED, &instance->n_acked);
+    }
+}
+
 void sim_oracle_damaged(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
                         uint64_t last_seq)
 {
@@ -295,7 +307,8 @@ void sim_oracle_unread(struct sim *sim, struct sim_instance *instance,
 
 uint64_t sim_oracle_lost(const struct sim_instance *instance)
 {
-    return instance->n_dropped + instance->n_rejected + instance->n_gone + instance->n_crashed;
+    return instance->n_dropped + instance->n_rejected + instance->n_gone + instance->n_crashed +
+           instance->overrun.count;
 }
 
 /* What it is now, after what it was before. */
@@ -394,6 +407,7 @@ void sim_oracle_table_begin(struct sim *sim)
         instance->stored_last = 0;
         instance->n_stored = 0;
         instance->stored_losses = 0;
+        instance->overrun.stored = 0;
         for (uint64_t seq = 1; seq <= instance->n; seq++) {
             instance->seqs[seq].flags &= ~(unsigned)SIM_SEQ_STORED;
         }
@@ -403,13 +417,12 @@ void sim_oracle_table_begin(struct sim *sim)
     }
 }
 
-void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
-                       const struct ft_uuid *instance_id, uint64_t seq, uint64_t hash,
-                       uint64_t loss_count)
+void sim_oracle_stored(struct sim *sim, const struct sim_sink_row *row)
 {
-    struct sim_instance *instance = sim_oracle_find(sim, agent_id, instance_id);
+    struct sim_instance *instance = sim_oracle_find(sim, &row->agent_id, &row->instance_id);
+    uint64_t seq = row->seq;
     struct sim_seq *at = instance != NULL ? sim_oracle_in_tail(instance, seq) : NULL;
-    if (at == NULL || at->hash != hash) {
+    if (at == NULL || at->hash != row->hash) {
         if (instance == NULL || seq == 0 || seq > instance->n) {
             sim_broken(sim, "the table has an event that nobody made: seq %" PRIu64, seq);
             return;
@@ -418,7 +431,7 @@ void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
     }
     /* What the process before had sent may wait in the collector's queue when the agent asks what
      * it has: then it takes the old event for the new one. */
-    if (!instance->reused && (at->hash != hash || at->loss_count != loss_count)) {
+    if (!instance->reused && (at->hash != row->hash || at->loss_count != row->loss_count)) {
         sim_broken(sim, "the table has changed event %" PRIu64 " of agent %u", seq,
                    instance->agent);
     }
@@ -433,7 +446,10 @@ void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
                    instance->agent);
     }
     instance->stored_last = seq > instance->stored_last ? seq : instance->stored_last;
-    instance->stored_losses += loss_count;
+    instance->stored_losses += row->loss_count;
+    if (row->loss_cause == FT_LOSS_KERNEL_OVERRUN) {
+        instance->overrun.stored += row->loss_count;
+    }
     set_flag(at, SIM_SEQ_STORED, &instance->n_stored);
 }
 
@@ -541,7 +557,7 @@ static uint64_t first_unsettled(const struct sim_instance *instance)
 static bool losses_are_told(const struct sim_instance *instance)
 {
     return instance->n_excused > 0 || instance->vague ||
-           instance->stored_losses == instance->n - instance->n_stored;
+           instance->stored_losses == instance->n - instance->n_stored + instance->overrun.count;
 }
 
 bool sim_oracle_is_settled(struct sim *sim)
@@ -579,7 +595,8 @@ void sim_oracle_tell_unsettled(struct sim *sim, const char *format, ...)
             sim_broken(sim,
                        "%s: of agent %u %" PRIu64 " events are missing; the LOSS events add up to "
                        "%" PRIu64,
-                       words, instance->agent, instance->n - instance->n_stored,
+                       words, instance->agent,
+                       instance->n - instance->n_stored + instance->overrun.count,
                        instance->stored_losses);
             return;
         }
@@ -599,6 +616,9 @@ static void end_living(struct sim *sim, const struct sim_instance *instance)
             sim_broken(sim, "event %" PRIu64 " of agent %u is stored and was reported lost", seq,
                        instance->agent);
         }
+    }
+    if (instance->n_excused == 0 && !instance->vague) {
+        sim_overrun_end(sim, instance);
     }
 }
 

@@ -26,10 +26,13 @@
 #include "flow/event.h"
 #include "flow/query.h"
 #include "sim_base.h"
+#include "sim_overrun.h"
 #include "store/log.h"
 #include "wire/message.h"
 
 #define SIM_INSTANCES_MAX 1024
+
+struct sim_sink_row;
 
 enum sim_seq_flag {
     SIM_SEQ_ACKED = 1,    /* The agent believes that the collector has it. */
@@ -81,6 +84,7 @@ struct sim_instance {
     uint64_t stored_last; /* The last seq in the table. */
     uint64_t n_stored;
     uint64_t stored_losses; /* What the LOSS events in the table add up to. */
+    struct sim_overrun overrun;
 };
 
 struct sim_oracle {
@@ -114,6 +118,8 @@ void sim_oracle_rejected(struct sim *sim, struct sim_instance *instance, uint64_
 /* The collector has nothing behind 'from_seq' any more, although it was acknowledged. */
 void sim_oracle_gone_back(struct sim *sim, struct sim_instance *instance, uint64_t from_seq);
 void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struct ft_loss *loss);
+/* If it was gone, the agent takes it for acknowledged again. */
+void sim_oracle_not_gone(struct sim_instance *instance, uint64_t seq);
 
 /* Its block cannot be read any more. */
 void sim_oracle_damaged(struct sim *sim, struct sim_instance *instance, uint64_t first_seq,
@@ -142,9 +148,7 @@ void sim_oracle_welcomed(struct sim *sim, struct sim_instance *instance,
                          const struct ft_msg_welcome *welcome);
 /* The table is read anew: what is in it follows. */
 void sim_oracle_table_begin(struct sim *sim);
-void sim_oracle_stored(struct sim *sim, const struct ft_uuid *agent_id,
-                       const struct ft_uuid *instance_id, uint64_t seq, uint64_t hash,
-                       uint64_t loss_count);
+void sim_oracle_stored(struct sim *sim, const struct sim_sink_row *row);
 /* A look at a log: what is in it follows, then all that was told must be there or in the table. */
 void sim_oracle_look_begin(struct sim *sim);
 void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info);

@@ -89,6 +89,17 @@ static bool is_behind(const struct sim_agent *agent)
     return false;
 }
 
+/* What it was told as gone while its disk failed it does not know: it is told so again. */
+static void forget_gone(const struct sim_agent *agent, const struct ft_progress *progress)
+{
+    struct sim_instance *instance = agent->instance;
+    for (uint64_t seq = progress->known_from; seq <= progress->acked_seq; seq++) {
+        if (seq > 0 && seq <= instance->n && ft_ranges_overlap(&progress->holes, seq, seq) == 0) {
+            sim_oracle_not_gone(instance, seq);
+        }
+    }
+}
+
 ft_err sim_spool_open(struct sim_agent *agent)
 {
     struct sim *sim = agent->sim;
@@ -143,6 +154,12 @@ ft_err sim_spool_open(struct sim_agent *agent)
         }
     }
     spool->n_gone_late = 0;
+    if (has_failed(spool->disk)) {
+        forget_gone(agent, progress);
+    }
+    struct ft_tally_sums sums;
+    ft_tally_get(ft_spool_tally(spool->spool), &sums);
+    sim_overrun_revived(sim, agent->instance, sums.lost[FT_LOSS_KERNEL_OVERRUN]);
     ft_fault_disk_suspend(spool->disk, true);
     look_at_spool(agent);
     ft_fault_disk_suspend(spool->disk, false);

@@ -106,6 +106,38 @@ ft_err sim_wrap_real_sync(struct ft_log *log, uint64_t *ret_position)
     return __real_ft_log_sync(log, ret_position);
 }
 
+ft_err __wrap_ft_slot_file_write(struct ft_slot_file *file, const void *record, size_t size,
+                                 bool sync);
+ft_err __real_ft_slot_file_write(struct ft_slot_file *file, const void *record, size_t size,
+                                 bool sync);
+
+/* Looks on, but for a mutant. */
+ft_err __wrap_ft_slot_file_write(struct ft_slot_file *file, const void *record, size_t size,
+                                 bool sync)
+{
+    bool unsynced = file->kind == &ft_spool_state_kind &&
+                    sim_world->options.mutant == SIM_MUTANT_ACCOUNT_NOT_SYNCED;
+    ft_err err = __real_ft_slot_file_write(file, record, size, sync && !unsynced);
+    for (unsigned i = 0; i < sim_world->plan.n_agents && err == FT_OK && sync; i++) {
+        struct sim_agent *agent = &sim_world->agents[i];
+        if (file->disk == agent->spool.disk && file->kind == &ft_spool_state_kind &&
+            agent->spool.spool != NULL) {
+            sim_overrun_kept(agent);
+        }
+    }
+    return err;
+}
+
+void __wrap_ft_loss_book_dropped(struct ft_loss_book *book, uint64_t first_seq, uint64_t last_seq);
+void __real_ft_loss_book_dropped(struct ft_loss_book *book, uint64_t first_seq, uint64_t last_seq);
+
+void __wrap_ft_loss_book_dropped(struct ft_loss_book *book, uint64_t first_seq, uint64_t last_seq)
+{
+    if (sim_world->options.mutant != SIM_MUTANT_LOSS_NOT_RETOLD) {
+        __real_ft_loss_book_dropped(book, first_seq, last_seq);
+    }
+}
+
 ft_err __wrap_ft_instances_with(struct ft_instances *instances, const struct ft_instance_key *key,
                                 ft_instance_fn *fn, void *ctx);
 ft_err __real_ft_instances_with(struct ft_instances *instances, const struct ft_instance_key *key,

@@ -309,6 +309,38 @@ TEST(dropped_positions_do_not_come_back)
     ft_disk_destroy(account.disk);
 }
 
+TEST(dropped_positions_before_a_hole_do_not_come_back)
+{
+    /* A power cut brings a file back, with a block that was written elsewhere and dropped there,
+     * and behind that what was torn. */
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    struct ft_log_options options = options_of(&account);
+    options.segment_bytes = 8 << 10; /* Seven blocks. */
+    struct ft_log *log = open_log(&account, &options);
+    append_n(log, 1, 2);
+    sync_log(log);
+    append_n(log, 3, 4);
+    ft_fault_disk_stop_now(account.disk);
+    ft_log_destroy(log);
+    ft_fault_disk_restart(account.disk, FT_FAULT_KILL);
+    size_t size = 0;
+    uint8_t *content = ft_fault_disk_content(account.disk, "seg-0000000000000001", &size);
+    content[size * 5 / 8] ^= 1; /* In the third of four. */
+    struct ft_log_range gone = {2, 2};
+    options.dropped = &gone;
+    options.n_dropped = 1;
+    for (unsigned i = 0; i < 2; i++) {
+        log = open_log(&account, &options);
+        struct ft_log_reader *reader;
+        CHECK_OK(ft_log_reader_open(log, "r", false, &reader));
+        CHECK_INT(read_all(reader), 1);
+        ft_log_reader_close(reader);
+        ft_log_destroy(log);
+        ft_fault_disk_restart(account.disk, FT_FAULT_LOSE);
+    }
+    ft_disk_destroy(account.disk);
+}
+
 TEST(dropped_positions_are_not_used_again)
 {
     /* Only what a reader holds is left; what was dropped behind it left no file. */
