@@ -25,8 +25,6 @@
 /* Segments at the end that are together smaller than this become one. */
 #define COMPACT_BYTES_MAX (UINT64_C(1) << 20)
 
-/* A file is written again in place by so much. */
-#define CHUNK_BYTES ((size_t)64 << 10)
 /* More that is uncertain is not written again. */
 #define TAIL_BYTES_MAX (FT_STORE_UNSYNCED_MAX + 2 * FT_LOG_BLOCK_SIZE_MAX)
 
@@ -43,7 +41,6 @@ struct recovery {
     uint64_t number_max;
     uint64_t position_max; /* No position up to here is used again. */
     uint64_t durable;      /* Blocks up to here are on disk for certain. */
-    uint64_t cut_from;     /* What is cut off comes behind this one; UINT64_MAX: nothing is. */
     uint64_t *leftovers;   /* Numbers of files "new-…". */
     size_t n_leftovers;
     size_t n_leftovers_allocated;
@@ -105,10 +102,8 @@ ft_err ft_log_disk_open(struct ft_disk *disk, const struct ft_log_options *optio
 ft_err ft_store_disk_recover(struct ft_store_disk_log *disk, ft_log_damage_fn *on_damage,
                              void *on_damage_ctx)
 {
-    struct recovery recovery = {.disk = disk,
-                                .on_damage = on_damage,
-                                .on_damage_ctx = on_damage_ctx,
-                                .cut_from = UINT64_MAX};
+    struct recovery recovery = {
+        .disk = disk, .on_damage = on_damage, .on_damage_ctx = on_damage_ctx};
     ft_err err = recover(&recovery);
     for (size_t i = 0; i < recovery.n; i++) {
         ft_store_candidate_deinit(&recovery.candidates[i]);
@@ -132,7 +127,6 @@ static ft_err recover(struct recovery *recovery)
     ft_store_report_damages(recovery->candidates, recovery->n, may_have_gaps, report, recovery);
 
     uint64_t split = recovery->durable + 1;
-    split = split < recovery->cut_from ? split : recovery->cut_from;
     uint64_t compact_from = small_run(recovery);
     FT_TRY(bound_tail(recovery, &split));
     recovery->disk->next_number = recovery->number_max;
@@ -372,11 +366,11 @@ static void set_limits(struct recovery *recovery)
  * A power cut leaves any part of what was not synced: a block may be whole and the one before it
  * not.  What comes behind such a hole was not durable either, and whoever counts on the order of
  * the blocks, as sequence numbers do, would take the hole for something that never was.  So it
- * goes.  A hole in what is durable for certain is damage, and costs only itself.
+ * goes, for good: later segments will say that they come behind it, and then it would pass for
+ * durable.  A hole in what is durable for certain is damage, and costs only itself.
  *
- * The file is not synced for that, because an earlier sync of it may have failed.  It cannot come
- * back all the same: the block before the hole is written again, and the newer segment counts;
- * where there is none, the file is removed for good.
+ * What is cut off may be all that tells how far the blocks before it are durable.  So those become
+ * durable here, and their file says so.
  */
 static ft_err cut_torn(struct recovery *recovery)
 {
@@ -384,17 +378,19 @@ static ft_err cut_torn(struct recovery *recovery)
     for (size_t i = 0; i < recovery->n; i++) {
         struct ft_store_candidate *candidate = &recovery->candidates[i];
         uint64_t hole = ft_store_candidate_hole(candidate, recovery->durable);
-        if (ft_store_candidate_usable(candidate) && hole < candidate->limit) {
-            /* Blocks that end there now may have been dropped: they go along. */
-            FT_TRY(ft_store_cut(disk, candidate, dropped_from(recovery, candidate, hole)));
-            if (candidate->blocks.n_blocks == 0) {
-                char name[FT_DISK_NAME_SIZE];
-                ft_store_segment_name(candidate->number, name);
-                FT_TRY(disk->ops->remove(disk, name));
-                FT_TRY(disk->ops->sync_dir(disk));
-            } else if (candidate->blocks.last < recovery->cut_from) {
-                recovery->cut_from = candidate->blocks.last;
-            }
+        if (!ft_store_candidate_usable(candidate) || hole >= candidate->limit) {
+            continue;
+        }
+        /* Blocks that end there now may have been dropped: they go along. */
+        FT_TRY(ft_store_cut(disk, candidate, dropped_from(recovery, candidate, hole)));
+        if (candidate->durable > recovery->durable) {
+            recovery->durable = candidate->durable;
+        }
+        if (candidate->blocks.n_blocks == 0) {
+            char name[FT_DISK_NAME_SIZE];
+            ft_store_segment_name(candidate->number, name);
+            FT_TRY(disk->ops->remove(disk, name));
+            FT_TRY(disk->ops->sync_dir(disk));
         }
     }
     return FT_OK;
@@ -445,24 +441,6 @@ static ft_err bound_tail(struct recovery *recovery, uint64_t *split)
     return FT_OK;
 }
 
-/* A process before this one may have failed to sync it: then what is read is in the page cache
- * only, and a sync would find nothing to write. */
-static ft_err write_again(struct ft_disk_file *file)
-{
-    const struct ft_disk_ops *ops = file->disk->ops;
-    uint8_t *chunk = malloc(CHUNK_BYTES);
-    ft_err err = chunk != NULL ? FT_OK : ft_err_from_errno(ENOMEM);
-    size_t size = CHUNK_BYTES;
-    for (uint64_t at = 0; err == FT_OK && size == CHUNK_BYTES; at += size) {
-        err = ops->read_at(file, at, chunk, CHUNK_BYTES, &size);
-        if (err == FT_OK && size > 0) {
-            err = ops->write_at(file, at, chunk, size);
-        }
-    }
-    free(chunk);
-    return err;
-}
-
 static ft_err sync_in_place(struct recovery *recovery, uint64_t split)
 {
     struct ft_disk *disk = recovery->disk->disk;
@@ -475,7 +453,7 @@ static ft_err sync_in_place(struct recovery *recovery, uint64_t split)
         ft_store_segment_name(candidate->number, name);
         struct ft_disk_file *file;
         FT_TRY(disk->ops->open(disk, name, false, &file));
-        ft_err err = write_again(file);
+        ft_err err = ft_store_write_again(file, candidate->size);
         if (err == FT_OK) {
             err = disk->ops->sync(file);
         }

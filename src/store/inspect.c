@@ -4,10 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A file is written again in place by so much. */
+#define CHUNK_BYTES ((size_t)64 << 10)
+
 /* No position is lost with it. */
 static const struct ft_store_damage bad_header = {
     .size = FT_STORE_SEGMENT_HEADER_SIZE, .before = 1, .what = "bad segment header"};
 
+static ft_err seal_at_cut(struct ft_disk *disk, const struct ft_store_candidate *candidate,
+                          const struct ft_log_segment *kept);
 static ft_err inspect_file(struct ft_disk_file *file, bool must_scan,
                            struct ft_store_candidate *candidate);
 static ft_err read_header(struct ft_disk_file *file, struct ft_store_candidate *candidate);
@@ -88,31 +93,91 @@ ft_err ft_store_cut(struct ft_disk *disk, struct ft_store_candidate *candidate, 
     struct ft_log_segment kept;
     uint64_t behind;
     FT_TRY(ft_store_split(disk, candidate, position, &kept, NULL, &behind));
-    char name[FT_DISK_NAME_SIZE];
-    ft_store_segment_name(candidate->number, name);
-    struct ft_disk_file *file;
-    FT_TRY(disk->ops->open(disk, name, false, &file));
-    ft_err err = disk->ops->truncate(file, kept.bytes);
-    disk->ops->close(file);
-    FT_TRY(err);
+    if (kept.n_blocks > 0) {
+        FT_TRY(seal_at_cut(disk, candidate, &kept));
+    }
     struct ft_store_damages *damages = candidate->damages;
     size_t n = 0;
     while (n < damages->n && damages->parts[n].offset < kept.bytes) {
         n++;
     }
     damages->n = n;
-    err = add_damage(candidate, (struct ft_store_damage){.offset = kept.bytes,
-                                                         .size = candidate->size - kept.bytes,
-                                                         .after = position - 1,
-                                                         .before = FT_STORE_NO_BLOCK_BEHIND,
-                                                         .what = "cut short"});
-    if (kept.n_blocks == 0) {
+    FT_TRY(add_damage(candidate, (struct ft_store_damage){.offset = kept.bytes,
+                                                          .size = candidate->size - kept.bytes,
+                                                          .after = position - 1,
+                                                          .before = FT_STORE_NO_BLOCK_BEHIND,
+                                                          .what = "cut short"}));
+    candidate->sealed = kept.n_blocks > 0;
+    if (candidate->sealed) {
+        candidate->durable = kept.last;
+        candidate->size = kept.bytes + FT_STORE_TRAILER_SIZE;
+    } else {
         kept.first = position;
         kept.last = position - 1;
     }
     candidate->blocks = kept;
-    candidate->size = kept.bytes;
-    candidate->sealed = false;
+    return FT_OK;
+}
+
+ft_err ft_store_write_again(struct ft_disk_file *file, uint64_t bytes)
+{
+    const struct ft_disk_ops *ops = file->disk->ops;
+    uint8_t *chunk = malloc(CHUNK_BYTES);
+    ft_err err = chunk != NULL ? FT_OK : ft_err_from_errno(ENOMEM);
+    for (uint64_t at = 0; err == FT_OK && at < bytes;) {
+        size_t want = bytes - at < CHUNK_BYTES ? (size_t)(bytes - at) : CHUNK_BYTES;
+        size_t size = 0;
+        err = ops->read_at(file, at, chunk, want, &size);
+        if (err == FT_OK && size == 0) {
+            break; /* It is shorter now. */
+        }
+        if (err == FT_OK) {
+            err = ops->write_at(file, at, chunk, size);
+        }
+        at += size;
+    }
+    free(chunk);
+    return err;
+}
+
+/*
+ * Each step leaves a file that is cut at the same place again: only the trailer, which says that
+ * all before it is durable, takes away what told so far up to where it is.  What was behind the cut
+ * is longer than a trailer, so that no space is needed for it.
+ */
+static ft_err seal_at_cut(struct ft_disk *disk, const struct ft_store_candidate *candidate,
+                          const struct ft_log_segment *kept)
+{
+    const struct ft_disk_ops *ops = disk->ops;
+    struct ft_store_trailer trailer = {.salt = candidate->salt,
+                                       .number = candidate->number,
+                                       .first = kept->first,
+                                       .last = kept->last,
+                                       .n_blocks = kept->n_blocks,
+                                       .n_events = kept->n_events,
+                                       .offset = kept->bytes,
+                                       .first_time_ns = kept->first_time_ns,
+                                       .previous = candidate->previous};
+    uint8_t bytes[FT_STORE_TRAILER_SIZE];
+    ft_store_encode_trailer(&trailer, bytes);
+    char name[FT_DISK_NAME_SIZE];
+    ft_store_segment_name(candidate->number, name);
+    struct ft_disk_file *file;
+    FT_TRY(ops->open(disk, name, false, &file));
+    ft_err err = ft_store_write_again(file, candidate->size);
+    if (err == FT_OK) {
+        err = ops->sync(file);
+    }
+    if (err == FT_OK) {
+        err = ops->write_at(file, kept->bytes, bytes, sizeof bytes);
+    }
+    if (err == FT_OK) {
+        err = ops->truncate(file, kept->bytes + sizeof bytes);
+    }
+    if (err == FT_OK) {
+        err = ops->sync(file);
+    }
+    ops->close(file);
     return err;
 }
 

@@ -70,9 +70,20 @@ static inline bool ft_store_candidate_usable(const struct ft_store_candidate *ca
  */
 uint64_t ft_store_candidate_hole(const struct ft_store_candidate *candidate, uint64_t durable);
 
-/* Cuts the file behind the last block before 'position', not durably. */
+/*
+ * Cuts the file behind the last block before 'position', and seals it there: what stays is durable
+ * and known to be, what does not stay is gone for good.  With no block before it the file is left
+ * as it is, and counts as one without blocks.
+ */
 FT_MUST_USE ft_err ft_store_cut(struct ft_disk *disk, struct ft_store_candidate *candidate,
                                 uint64_t position);
+
+/*
+ * Writes the first 'bytes' of the file once more, in place.  A process before this one may have
+ * failed to sync it: then what is read is in the page cache only, and a sync would find nothing to
+ * write.
+ */
+FT_MUST_USE ft_err ft_store_write_again(struct ft_disk_file *file, uint64_t bytes);
 
 /*
  * Tells 'fn' of every damaged part of the candidates, which are in order of number and have their
