@@ -262,7 +262,10 @@ static uint64_t foreign_from(const struct ft_exporter *exporter,
     uint64_t seq = ft_lives_fork(&exporter->options.lives, done_seq, welcome->newest_seq,
                                  welcome->newest_life);
     if (seq == 0) {
-        return welcome->durable_seq > exporter->ever_sent_seq ? exporter->ever_sent_seq + 1 : 0;
+        /* What it asks for again is behind it, and it may have more than it is sure of. */
+        uint64_t has_seq =
+            welcome->durable_seq > welcome->newest_seq ? welcome->durable_seq : welcome->newest_seq;
+        return has_seq > exporter->ever_sent_seq ? exporter->ever_sent_seq + 1 : 0;
     }
     return seq > done_seq ? seq : done_seq + 1;
 }

@@ -58,8 +58,9 @@ struct world {
     uint8_t n_times[SEQ_MAX]; /* That an event was stored. */
     uint64_t n_damaged;
     uint64_t heard_seq;
-    bool asks_again; /* As a collector that has restarted: for what it has. */
-    bool may_repeat; /* An event may be stored as that of two instances. */
+    bool asks_again;   /* As a collector that has restarted: for what it has. */
+    bool forgets_life; /* In which its newest event was made. */
+    bool may_repeat;   /* An event may be stored as that of two instances. */
 };
 
 static struct world world;
@@ -105,12 +106,13 @@ static void take_hello(const struct ft_msg_hello *hello)
         resume_seq = hello->oldest_seq - 1;
     }
     world.heard_seq = resume_seq;
-    struct ft_response welcome = {.kind = FT_RESPONSE_WELCOME,
-                                  .welcome = {.durable_seq = resume_seq,
-                                              .newest_seq = world.current->durable_seq,
-                                              .newest_life = world.current->life,
-                                              .window_bytes = 1 << 20,
-                                              .status_interval_ms = 60000}};
+    struct ft_response welcome = {
+        .kind = FT_RESPONSE_WELCOME,
+        .welcome = {.durable_seq = resume_seq,
+                    .newest_seq = world.current->durable_seq,
+                    .newest_life = world.forgets_life ? 0 : world.current->life,
+                    .window_bytes = 1 << 20,
+                    .status_interval_ms = 60000}};
     welcome.welcome.collector_id.bytes[0] = 3;
     respond(&welcome);
 }
@@ -483,6 +485,24 @@ TEST(what_comes_after_the_set_back_is_another_instance)
     make(30);
     work(true, 10 * FT_NS_PER_S);
     CHECK_INT(world.n_held, 2);
+    check_each_once(2);
+    check_account();
+    close_agent();
+    ft_disk_destroy(world.disk);
+}
+
+/* All that it asks for again is behind its newest event, and that alone shows the set-back. */
+TEST(a_collector_that_has_more_and_asks_again_is_understood)
+{
+    setup(4);
+    live_and_set_back();
+    world.asks_again = true;
+    world.forgets_life = true;
+    CHECK_OK(open_agent());
+    make(50);
+    work(true, 120 * FT_NS_PER_S);
+    CHECK_INT(world.n_held, 2);
+    CHECK_INT(world.held[0].durable_seq, 500);
     check_each_once(2);
     check_account();
     close_agent();
