@@ -124,6 +124,7 @@ void sim_collector_says(struct sim_collector *collector, struct sim_conn *conn, 
         SIM_TRACE(sim, "collector acknowledges %" PRIu64 " to agent %u on %u",
                   response.ack.durable_seq, conn->agent_index, conn->number);
         sim_oracle_told(sim, instance, response.ack.durable_seq);
+        sim_net_keep_ack(conn, data, size);
         if (sim_one_in(&sim->fault_random, LOOKS_ONE_IN)) {
             look_behind_cut(collector);
         }

@@ -249,6 +249,17 @@ static bool peer_send(void *peer, const void *data, size_t size)
     return true;
 }
 
+void sim_net_keep_ack(struct sim_conn *conn, const void *data, size_t size)
+{
+    free(conn->old_ack);
+    conn->old_ack_size = size;
+    conn->old_ack = malloc(size);
+    if (conn->old_ack == NULL) {
+        abort();
+    }
+    memcpy(conn->old_ack, data, size);
+}
+
 static ft_err err_of(enum ft_ingest_close why)
 {
     switch (why) {
@@ -318,6 +329,7 @@ void sim_net_end(struct sim *sim)
         if (conn->used) {
             empty(&conn->up);
             empty(&conn->down);
+            free(conn->old_ack);
             if (conn->n_refs > 0 && !sim->result->failed) {
                 sim_broken(sim, "ingest keeps connection %u", conn->number);
             }
@@ -541,13 +553,15 @@ static void inject(struct sim_conn *conn, enum sim_fault fault)
         inject_response(conn, &response);
         break;
     case SIM_FAULT_BAD_ACK:
+        if (sim_one_in(random, 3) && conn->old_ack != NULL) {
+            /* As it was: one that leaves out what it had rejected is no old one but a forged one,
+             * which only a receipt tells. */
+            (void)put(conn, &conn->down, SIM_MESSAGE_DATA, conn->old_ack, conn->old_ack_size);
+            break;
+        }
         response.kind = FT_RESPONSE_ACK;
         /* Also when it arrives late. */
         response.ack.durable_seq = conn->instance->n + 1000000;
-        if (sim_one_in(random, 3)) {
-            /* An old one, once more. */
-            response.ack.durable_seq = sim_below(random, conn->instance->told_seq + 1);
-        }
         inject_response(conn, &response);
         break;
     case SIM_FAULT_GARBAGE_DOWN:
@@ -783,6 +797,8 @@ static void free_if_unused(struct sim_conn *conn)
         (conn->ended || conn->up.first == NULL)) {
         empty(&conn->up);
         empty(&conn->down);
+        free(conn->old_ack);
+        conn->old_ack = NULL;
         conn->used = false;
     }
 }

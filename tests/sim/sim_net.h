@@ -56,6 +56,9 @@ struct sim_conn {
     bool paused;
     bool is_half_open;
     unsigned n_refs;
+    /* The last ack that was sent on it, which may come once more; NULL: none. */
+    uint8_t *old_ack;
+    size_t old_ack_size;
     struct sim_pipe up;
     struct sim_pipe down;
 };
@@ -86,6 +89,9 @@ struct sim_stream {
 };
 
 extern const struct ft_ingest_peer_ops sim_net_peer_ops;
+
+/* The collector is about to send this ack. */
+void sim_net_keep_ack(struct sim_conn *conn, const void *data, size_t size);
 
 void sim_net_begin(struct sim *sim);
 void sim_net_end(struct sim *sim);

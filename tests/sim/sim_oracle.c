@@ -10,8 +10,7 @@
 #include "sim.h"
 #include "sim_sink.h"
 
-/* What a LOSS tells or will tell. */
-#define LOST ((unsigned)(SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_GONE | SIM_SEQ_CRASHED))
+#define LOST SIM_SEQ_LOST
 
 static void set_flag(struct sim_seq *seq, unsigned flag, uint64_t *count)
 {
@@ -309,57 +308,6 @@ uint64_t sim_oracle_lost(const struct sim_instance *instance)
 {
     return instance->n_dropped + instance->n_rejected + instance->n_gone + instance->n_crashed +
            instance->overrun.count;
-}
-
-/* What it is now, after what it was before. */
-static unsigned revive(struct sim *sim, const struct sim_instance *instance, uint64_t seq,
-                       bool is_done, bool is_there)
-{
-    unsigned flags = instance->seqs[seq].flags;
-    unsigned done = flags & (SIM_SEQ_ACKED | LOST);
-    flags &= ~done;
-    if (is_done) {
-        /* Where it was sent back, it may have forgotten that. */
-        if (done == 0 && seq > instance->told_seq && instance->n_excused == 0) {
-            sim_broken(sim, "agent %u takes %" PRIu64 " for done with, which it is not",
-                       instance->agent, seq);
-        }
-        return flags | (done != 0 ? done : SIM_SEQ_ACKED);
-    }
-    if (is_there) {
-        if (done != 0) {
-            SIM_TRACE(sim, "agent %u has %" PRIu64 " again (%u)", instance->agent, seq, done);
-        }
-        return flags; /* It is retained again, whatever the dead process had heard. */
-    }
-    if ((done & SIM_SEQ_ACKED) != 0 && !instance->vague) {
-        sim_broken(sim, "agent %u reports %" PRIu64 " lost, which was acknowledged",
-                   instance->agent, seq);
-    }
-    if (done == 0) {
-        SIM_TRACE(sim, "agent %u has lost %" PRIu64, instance->agent, seq);
-    }
-    return flags | (done != 0 ? done : SIM_SEQ_CRASHED);
-}
-
-void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t n,
-                        uint64_t acked_seq, const bool *there)
-{
-    sim_oracle_forget_numbers(sim, instance, n);
-    instance->n_acked = 0;
-    instance->n_dropped = 0;
-    instance->n_rejected = 0;
-    instance->n_gone = 0;
-    instance->n_crashed = 0;
-    for (uint64_t seq = 1; seq <= instance->n; seq++) {
-        unsigned flags = revive(sim, instance, seq, seq <= acked_seq, there[seq]);
-        instance->seqs[seq].flags = flags;
-        instance->n_acked += (flags & SIM_SEQ_ACKED) != 0 ? 1 : 0;
-        instance->n_dropped += (flags & SIM_SEQ_DROPPED) != 0 ? 1 : 0;
-        instance->n_rejected += (flags & SIM_SEQ_REJECTED) != 0 ? 1 : 0;
-        instance->n_gone += (flags & SIM_SEQ_GONE) != 0 ? 1 : 0;
-        instance->n_crashed += (flags & SIM_SEQ_CRASHED) != 0 ? 1 : 0;
-    }
 }
 
 void sim_oracle_gap(struct sim *sim, const struct ft_instance_key *key, uint64_t first_seq,

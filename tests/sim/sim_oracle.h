@@ -23,6 +23,7 @@
 
 #include "base/ranges.h"
 #include "collector/instances.h"
+#include "export/progress.h"
 #include "flow/event.h"
 #include "flow/query.h"
 #include "sim_base.h"
@@ -46,6 +47,10 @@ enum sim_seq_flag {
     SIM_SEQ_GAP = 256,     /* The collector asks for it behind what it has. */
     SIM_SEQ_TAKEN = 512    /* The collector's log had it at some time. */
 };
+
+/* What a LOSS tells or will tell. */
+#define SIM_SEQ_LOST                                                                               \
+    ((unsigned)(SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_GONE | SIM_SEQ_CRASHED))
 
 struct sim_seq {
     uint64_t hash;
@@ -128,11 +133,11 @@ void sim_oracle_damaged(struct sim *sim, struct sim_instance *instance, uint64_t
 void sim_oracle_unread(struct sim *sim, struct sim_instance *instance,
                        const struct ft_block_info *info);
 /*
- * A process goes on with a spool that says: numbers up to 'n' were given, up to 'acked_seq' all is
+ * A process goes on with a spool that says: numbers up to 'n' were given, what 'progress' says is
  * done with, and of the others those are there.
  */
 void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t n,
-                        uint64_t acked_seq, const bool *there);
+                        const struct ft_progress *progress, const bool *there);
 /* It is another instance from here on: what it has behind 'base_seq' is the new one's. */
 struct sim_instance *sim_oracle_fork(struct sim *sim, struct sim_instance *instance,
                                      const struct ft_uuid *instance_id, uint64_t base_seq);

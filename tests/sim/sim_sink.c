@@ -24,7 +24,9 @@ struct mark {
     struct ft_uuid agent_id;
     struct ft_uuid instance_id;
     uint64_t committed_seq;
-    uint64_t seq; /* Appended. */
+    uint64_t committed_life;
+    uint64_t seq;  /* Appended. */
+    uint64_t life; /* Of that event. */
 };
 
 struct sim_sink {
@@ -47,6 +49,7 @@ static const struct ft_sink_ops sink_ops;
 static ft_err load(struct sim_sink *sink);
 static struct mark *mark_of(struct sim_sink *sink, const struct ft_uuid *agent_id,
                             const struct ft_uuid *instance_id);
+static void move_mark(struct mark *mark, const struct sim_sink_row *row);
 static void add_row(struct sim_sink *sink, const struct sim_sink_row *row);
 static uint8_t *encode(const struct head *head, const struct sim_sink_row *rows);
 static ft_err write_next(struct sim_sink *sink, struct head *head);
@@ -89,7 +92,8 @@ ft_err sim_sink_each_instance(struct ft_sink *base, ft_stored_instance_fn *fn, v
         const struct mark *mark = &sink->marks[i];
         struct ft_stored_instance stored = {.agent_id = mark->agent_id,
                                             .instance_id = mark->instance_id,
-                                            .stored_seq = mark->committed_seq};
+                                            .stored_seq = mark->committed_seq,
+                                            .life = mark->committed_life};
         for (size_t k = 0; k < sink->n_committed; k++) {
             const struct sim_sink_row *row = &sink->rows[k];
             if (ft_uuid_equal(&row->instance_id, &mark->instance_id) &&
@@ -139,11 +143,12 @@ static ft_err sink_append(struct ft_sink *base, const struct ft_row *rows, size_
             sink->stats.duplicates++;
             continue;
         }
-        mark->seq = row->event.seq > mark->seq ? row->event.seq : mark->seq;
         struct sim_sink_row kept = {.agent_id = row->agent_id,
                                     .instance_id = row->instance_id,
                                     .seq = row->event.seq,
-                                    .hash = sim_event_hash(&row->event)};
+                                    .hash = sim_event_hash(&row->event),
+                                    .life = row->life};
+        move_mark(mark, &kept);
         if ((row->event.fields & FT_FIELD_LOSS) != 0) {
             kept.loss_count = row->event.loss.count;
             kept.loss_cause = row->event.loss.cause;
@@ -175,6 +180,7 @@ static ft_err sink_commit(struct ft_sink *base, uint64_t position, struct ft_dia
     sink->last = head;
     for (size_t i = 0; i < sink->n_marks; i++) {
         sink->marks[i].committed_seq = sink->marks[i].seq;
+        sink->marks[i].committed_life = sink->marks[i].life;
     }
     return FT_OK;
 }
@@ -220,8 +226,9 @@ static bool load_next(struct sim_sink *sink, const char *data, size_t size)
         memcpy(&row, data + sink->end + size_of(i), sizeof row);
         add_row(sink, &row);
         struct mark *mark = mark_of(sink, &row.agent_id, &row.instance_id);
-        mark->seq = row.seq > mark->seq ? row.seq : mark->seq;
+        move_mark(mark, &row);
         mark->committed_seq = mark->seq;
+        mark->committed_life = mark->life;
         sink->options.on_row(sink->options.on_row_ctx, &row);
     }
     sink->n_committed = sink->n_rows;
@@ -268,6 +275,14 @@ static struct mark *mark_of(struct sim_sink *sink, const struct ft_uuid *agent_i
     struct mark *mark = &sink->marks[sink->n_marks++];
     *mark = (struct mark){.agent_id = *agent_id, .instance_id = *instance_id};
     return mark;
+}
+
+static void move_mark(struct mark *mark, const struct sim_sink_row *row)
+{
+    if (row->seq > mark->seq) {
+        mark->seq = row->seq;
+        mark->life = row->life;
+    }
 }
 
 static void add_row(struct sim_sink *sink, const struct sim_sink_row *row)
@@ -329,5 +344,6 @@ static void roll_back(struct sim_sink *sink)
     sink->n_rows = sink->n_committed;
     for (size_t i = 0; i < sink->n_marks; i++) {
         sink->marks[i].seq = sink->marks[i].committed_seq;
+        sink->marks[i].life = sink->marks[i].committed_life;
     }
 }

@@ -24,6 +24,7 @@ struct sim_sink_row {
     uint64_t hash;
     uint64_t loss_count;
     uint64_t loss_cause;
+    uint64_t life; /* In which the event was made. */
 };
 
 typedef void sim_sink_row_fn(void *ctx, const struct sim_sink_row *row);
