@@ -130,8 +130,9 @@ ft_err ft_ledger_api_write(struct ft_json_writer *writer, struct ft_instances *i
     ft_instances_each(instances, judge_one, &selection);
     ft_json_object_begin(writer);
     ft_json_key_time(writer, "time", now_real_ns);
+    bool is_unknown = selection.n_of[UNKNOWN] > 0 || selection.n_entries == 0;
     write_balance(writer, selection.n_of[UNBALANCED] > 0 ? UNBALANCED
-                          : selection.n_of[UNKNOWN] > 0  ? UNKNOWN
+                          : is_unknown                   ? UNKNOWN
                                                          : BALANCED);
     write_total(writer, &selection);
     write_page(writer, instances, &selection);

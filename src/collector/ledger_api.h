@@ -23,7 +23,7 @@
  *
  * "total" is of all that match, also those on other pages: "instances", "unbalanced", "unknown",
  * and the three objects, summed ("numbered" too).  "balanced" of all: false when one is false, else
- * null when one is null.  "next" is the cursor of the next page.
+ * null when one is null or there is none.  "next" is the cursor of the next page.
  *
  * Thread: any.
  */
