@@ -231,7 +231,11 @@ static ft_err look_into_log(struct ft_spool *spool, uint64_t base_seq, struct fi
     err = ft_log_newest(spool->log, &finding->newest);
     finding->has_newest = err == FT_OK;
     uint64_t first;
-    ft_log_bounds(spool->log, &first, &spool->last_position);
+    uint64_t last;
+    ft_log_bounds(spool->log, &first, &last);
+    /* The last positions of an empty log may have been used up by blocks that are damaged: nothing
+     * of them is going to be durable. */
+    spool->last_position = first <= last ? last : ft_log_durable(spool->log);
     return err == FT_E_NOT_FOUND ? FT_OK : err;
 }
 

@@ -5,6 +5,7 @@
 
 #include "lib/test.h"
 #include "spool_world.h"
+#include "store/format.h"
 
 static struct world world;
 /* What the collector has seen when the damage happens; each case begins with it. */
@@ -103,6 +104,35 @@ TEST(each_file_cut_or_gone)
         (void)live_with(copy);
     }
     world_deinit(&before);
+}
+
+/* Its position is used up, and nothing is ever written there. */
+TEST(a_damaged_block_that_is_done_with_is_not_waited_for)
+{
+    world_init(&world, 1);
+    CHECK_OK(world_open(&world));
+    world_make(&world, 40);
+    world_drain(&world);
+    world_close(&world, true);
+    for (size_t i = 0; ft_fault_disk_name(world.disk, i) != NULL; i++) {
+        const char *name = ft_fault_disk_name(world.disk, i);
+        size_t size;
+        uint8_t *content = ft_fault_disk_content(world.disk, name, &size);
+        if (strncmp(name, "seg-", 4) == 0) {
+            content[size - FT_STORE_TRAILER_SIZE - 20] ^= 1;
+        }
+    }
+    CHECK_OK(world_open(&world));
+    CHECK_INT(world.report.damaged_parts, 1);
+    CHECK_INT(world.report.n_missing, 0);
+    CHECK(ft_spool_is_drained(world.spool));
+    world_work(&world, 2 * FT_NS_PER_S);
+    CHECK(ft_spool_deadline(world.spool) == FT_TIME_NEVER);
+    world_close(&world, true);
+    CHECK_OK(world_open(&world));
+    CHECK(!world.report.unclean);
+    world_close(&world, true);
+    world_deinit(&world);
 }
 
 TEST(without_its_place_nothing_that_is_done_is_told_as_lost)
