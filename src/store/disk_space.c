@@ -10,6 +10,8 @@
 #include "store/disk_log.h"
 
 static ft_err make_file(struct ft_store_disk_log *disk, const char *name, uint64_t bytes);
+static ft_err open_earlier(struct ft_store_disk_log *disk, const char *name,
+                           struct ft_disk_file **ret_file);
 static void forget_reserve(struct ft_store_disk_log *disk, unsigned i);
 static void reserve_name(unsigned i, char *buf);
 
@@ -97,12 +99,33 @@ static void forget_reserve(struct ft_store_disk_log *disk, unsigned i)
     ft_mutex_unlock(&disk->base.lock);
 }
 
-/* One of an earlier start is used again: its space may have been for smaller segments. */
+/*
+ * One of an earlier start is used again: its space may have been for smaller segments.  But one
+ * with content may be a segment as well: where a power cut came after the renaming of a reserve, a
+ * file system without a journal may show the file under both names.
+ */
+static ft_err open_earlier(struct ft_store_disk_log *disk, const char *name,
+                           struct ft_disk_file **ret_file)
+{
+    const struct ft_disk_ops *ops = disk->disk->ops;
+    FT_TRY(ops->open(disk->disk, name, false, ret_file));
+    uint8_t byte;
+    size_t size = 0;
+    ft_err err = ops->read_at(*ret_file, 0, &byte, 1, &size);
+    if (err == FT_OK && size == 0) {
+        return FT_OK;
+    }
+    ops->close(*ret_file);
+    FT_TRY(err);
+    FT_TRY(ops->remove(disk->disk, name));
+    return ft_err_from_errno(ENOENT);
+}
+
 static ft_err make_file(struct ft_store_disk_log *disk, const char *name, uint64_t bytes)
 {
     const struct ft_disk_ops *ops = disk->disk->ops;
     struct ft_disk_file *file;
-    ft_err err = ops->open(disk->disk, name, false, &file);
+    ft_err err = open_earlier(disk, name, &file);
     if (err == ft_err_from_errno(ENOENT)) {
         err = ops->open(disk->disk, name, true, &file);
     }

@@ -461,6 +461,30 @@ TEST(with_a_reserve_a_full_file_system_costs_the_oldest)
     ft_disk_destroy(account.disk);
 }
 
+/* A power cut may have left it under the name of a segment too, which it would write over. */
+TEST(a_reserve_with_content_is_made_anew)
+{
+    static const char name[] = "reserve-0000000000000001";
+    struct account account = {.disk = ft_fault_disk_create(1)};
+    struct ft_log_options options = options_of(&account);
+    options.reserve_segments = 1;
+    ft_log_destroy(open_log(&account, &options));
+    size_t size;
+    CHECK(ft_fault_disk_content(account.disk, name, &size) == NULL && size == 0);
+    static const char content[] = "a segment's";
+    ft_fault_disk_put(account.disk, name, content, sizeof content);
+    const uint8_t *segment = ft_fault_disk_content(account.disk, name, &size);
+    CHECK_INT(size, sizeof content);
+    struct ft_log *log = open_log(&account, &options);
+    struct ft_log_stats stats;
+    ft_log_stats(log, &stats);
+    CHECK(stats.reserve_bytes > 0);
+    CHECK(ft_fault_disk_content(account.disk, name, &size) != segment);
+    CHECK_INT(size, 0);
+    ft_log_destroy(log);
+    ft_disk_destroy(account.disk);
+}
+
 /* Its file cannot be synced, and there is no room for a new one: nothing goes before there is. */
 TEST(a_place_that_finds_no_room_takes_the_reserve)
 {
