@@ -241,6 +241,7 @@ void sim_oracle_gone_back(struct sim *sim, struct sim_instance *instance, uint64
     for (uint64_t seq = from_seq + 1; seq <= instance->n; seq++) {
         if ((instance->seqs[seq].flags & SIM_SEQ_ACKED) != 0) {
             instance->seqs[seq].flags &= ~(unsigned)SIM_SEQ_ACKED;
+            instance->seqs[seq].flags |= SIM_SEQ_AGAIN;
             instance->n_acked--;
         }
     }
@@ -501,11 +502,29 @@ static uint64_t first_unsettled(const struct sim_instance *instance)
     return 0;
 }
 
+/* Both the table and a LOSS have these. */
+static bool is_told_in_vain(unsigned flags)
+{
+    return (flags & SIM_SEQ_AGAIN) != 0 && (flags & SIM_SEQ_DROPPED) != 0 &&
+           (flags & SIM_SEQ_STORED) != 0;
+}
+
+static uint64_t told_in_vain(const struct sim_instance *instance)
+{
+    uint64_t n = 0;
+    for (uint64_t seq = 1; seq <= instance->n; seq++) {
+        n += is_told_in_vain(instance->seqs[seq].flags) ? 1 : 0;
+    }
+    return n;
+}
+
 /* What silent faults took is in no LOSS, and may have been one. */
 static bool losses_are_told(const struct sim_instance *instance)
 {
-    return instance->n_excused > 0 || instance->vague ||
-           instance->stored_losses == instance->n - instance->n_stored + instance->overrun.count;
+    uint64_t missing = instance->n - instance->n_stored + instance->overrun.count;
+    return instance->n_excused > 0 || instance->vague || instance->stored_losses == missing ||
+           (instance->stored_losses > missing &&
+            instance->stored_losses == missing + told_in_vain(instance));
 }
 
 bool sim_oracle_is_settled(struct sim *sim)
@@ -559,7 +578,7 @@ static void end_living(struct sim *sim, const struct sim_instance *instance)
         bool stored = (flags & SIM_SEQ_STORED) != 0;
         /* What a damaged spool misses at the start may have been sent before. */
         bool is_doubtful = instance->vague && (flags & (SIM_SEQ_CRASHED | SIM_SEQ_DROPPED)) != 0;
-        bool lost = (flags & LOST) != 0 && !is_doubtful;
+        bool lost = (flags & LOST) != 0 && !is_doubtful && !is_told_in_vain(flags);
         if (stored && lost) {
             sim_broken(sim, "event %" PRIu64 " of agent %u is stored and was reported lost", seq,
                        instance->agent);
@@ -579,7 +598,7 @@ void sim_oracle_end(struct sim *sim)
             end_living(sim, instance);
             continue;
         }
-        for (uint64_t seq = 1; seq <= instance->n; seq++) {
+        for (uint64_t seq = instance->base_seq + 1; seq <= instance->n; seq++) {
             unsigned flags = instance->seqs[seq].flags;
             if ((flags & SIM_SEQ_ACKED) != 0 && (flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
                 sim_broken(sim,

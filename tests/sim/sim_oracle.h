@@ -45,7 +45,10 @@ enum sim_seq_flag {
     SIM_SEQ_GONE = 64,    /* The agent was told that the collector has lost it, and has freed it. */
     SIM_SEQ_CRASHED = 128, /* It was in the memory of a process that died, or in a damaged block. */
     SIM_SEQ_GAP = 256,     /* The collector asks for it behind what it has. */
-    SIM_SEQ_TAKEN = 512    /* The collector's log had it at some time. */
+    SIM_SEQ_TAKEN = 512,   /* The collector's log had it at some time. */
+    /* It was acknowledged or may have been, and is retained again: dropped now, it is told as lost
+     * and is stored all the same (ARCHITECTURE.md, "Not bugs"). */
+    SIM_SEQ_AGAIN = 1024
 };
 
 /* What a LOSS tells or will tell. */
@@ -134,10 +137,11 @@ void sim_oracle_unread(struct sim *sim, struct sim_instance *instance,
                        const struct ft_block_info *info);
 /*
  * A process goes on with a spool that says: numbers up to 'n' were given, what 'progress' says is
- * done with, and of the others those are there.
+ * done with, and of the others those are there.  'may_lag': the disk has refused something, maybe
+ * the place.
  */
 void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t n,
-                        const struct ft_progress *progress, const bool *there);
+                        const struct ft_progress *progress, const bool *there, bool may_lag);
 /* It is another instance from here on: what it has behind 'base_seq' is the new one's. */
 struct sim_instance *sim_oracle_fork(struct sim *sim, struct sim_instance *instance,
                                      const struct ft_uuid *instance_id, uint64_t base_seq);

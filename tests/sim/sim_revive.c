@@ -18,7 +18,7 @@ static bool is_forgotten(const struct sim_instance *instance, uint64_t seq,
 
 /* What it is now, after what it was before. */
 static unsigned revive(struct sim *sim, const struct sim_instance *instance, uint64_t seq,
-                       const struct ft_progress *progress, bool is_there)
+                       const struct ft_progress *progress, bool is_there, bool may_lag)
 {
     unsigned flags = instance->seqs[seq].flags;
     unsigned done = flags & (SIM_SEQ_ACKED | SIM_SEQ_LOST);
@@ -39,7 +39,8 @@ static unsigned revive(struct sim *sim, const struct sim_instance *instance, uin
         if (done != 0) {
             SIM_TRACE(sim, "agent %u has %" PRIu64 " again (%u)", instance->agent, seq, done);
         }
-        return flags; /* It is retained again, whatever the dead process had heard. */
+        /* It is retained again, whatever the dead process had heard. */
+        return flags | (may_lag ? SIM_SEQ_AGAIN : 0);
     }
     if ((done & SIM_SEQ_ACKED) != 0 && !instance->vague) {
         sim_broken(sim, "agent %u reports %" PRIu64 " lost, which was acknowledged",
@@ -51,17 +52,33 @@ static unsigned revive(struct sim *sim, const struct sim_instance *instance, uin
     return flags | (done != 0 ? done : SIM_SEQ_CRASHED);
 }
 
+/*
+ * Where the dead process had heard of more than its place says, what it had sent behind that may
+ * be stored too.  With a place that could be kept no such block is dropped (ft_log_reader_hold).
+ */
+static bool lags(const struct sim_instance *instance, const struct ft_progress *progress,
+                 const bool *there)
+{
+    for (uint64_t seq = progress->acked_seq + 1; seq <= instance->n; seq++) {
+        if (there[seq] && (instance->seqs[seq].flags & SIM_SEQ_ACKED) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t n,
-                        const struct ft_progress *progress, const bool *there)
+                        const struct ft_progress *progress, const bool *there, bool may_lag)
 {
     sim_oracle_forget_numbers(sim, instance, n);
+    may_lag = may_lag && lags(instance, progress, there);
     instance->n_acked = 0;
     instance->n_dropped = 0;
     instance->n_rejected = 0;
     instance->n_gone = 0;
     instance->n_crashed = 0;
     for (uint64_t seq = 1; seq <= instance->n; seq++) {
-        unsigned flags = revive(sim, instance, seq, progress, there[seq]);
+        unsigned flags = revive(sim, instance, seq, progress, there[seq], may_lag);
         instance->seqs[seq].flags = flags;
         instance->n_acked += (flags & SIM_SEQ_ACKED) != 0 ? 1 : 0;
         instance->n_dropped += (flags & SIM_SEQ_DROPPED) != 0 ? 1 : 0;

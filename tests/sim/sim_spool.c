@@ -203,7 +203,7 @@ static void look_at_spool(struct sim_agent *agent)
     ft_log_reader_close(reader);
     sim_oracle_revived(agent->sim, agent->instance,
                        ft_tally_live(ft_spool_tally(agent->spool.spool))->numbered,
-                       ft_spool_progress(agent->spool.spool), there);
+                       ft_spool_progress(agent->spool.spool), there, has_failed(agent->spool.disk));
 }
 
 void sim_spool_fill_pipeline(struct sim_agent *agent, struct ft_pipeline_options *options)
