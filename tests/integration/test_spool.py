@@ -2,17 +2,19 @@
 """The agent's spool: what it took in is delivered once, whatever happens to the agent, its disk and its
 host, and what is lost is told to the event."""
 import json
+import pathlib
 import random
 import re
 import shutil
 import time
 
 from faults import SmallDisk, scale, told
-from lab import conntrack_max, wait_until
-from oracle import generate
+from lab import conntrack_max, run, wait_until
+from oracle import BUILD, generate
 from programs import BIN, Stack
 from test_nothing_is_lost_silently import check_each_once, end_all, start_traffic
 
+BENCH = BUILD / "tests" / "unit" / "agent" / "bench_spool"
 START, END, LOSS = 1, 3, 5
 LOG_FULL, CRASH = 4, 9
 
@@ -103,6 +105,36 @@ def test_a_stop_without_a_collector_keeps_everything(host):
     end_all(host.ns)
     store = stack.finish()
     check_each_once(store, 500)
+
+
+def peak_mib(process):
+    """Of resident memory, since the process began."""
+    text = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", text)[1]) / 1024
+
+
+def test_a_large_backlog_takes_neither_time_nor_memory(host):
+    """An agent begins with what another one could not deliver for days (written by the benchmark,
+    which was killed while it wrote)."""
+    gib = scale("FT_SPOOL_GIB", 1)
+    stack = Stack(host.ns)
+    path = stack.tmp / "spool"
+    path.mkdir()
+    try:
+        filled = run([BENCH, path, gib])
+        events = json.loads(filled.splitlines()[0])["events"]
+        begin = time.monotonic()
+        stack.start_agent(spool=spool(stack, bytes_max=f"{2 * gib}GiB"), stop_timeout="1s")
+        took = time.monotonic() - begin
+        now = check_balanced(stack)
+        assert now["retained"] >= events
+        memory = peak_mib(stack.agent)
+        assert memory <= 64, f"{memory:.0f} MiB"
+        assert stack.agent.stop(30) == 0, stack.agent.tail()
+    finally:
+        shutil.rmtree(path)
+    told("R14", f"{gib} GiB, {events:,} events: the agent capturing after {took:.2f} s, "
+                f"{memory:.0f} MiB at most")
 
 
 def test_two_agents_do_not_share_a_spool(host):
