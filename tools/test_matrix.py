@@ -7,7 +7,8 @@
 
 A test says what it did with a line "matrix: ROW what ran; what came out".  Unit tests run in several
 builds: each line counts once per test, from the first report that has it.  A row whose test failed
-says so, whatever it printed.  A line of an unknown row is an error.
+says so, whatever it printed.  A line of an unknown row is an error.  What ran under sanitizers is
+counted here: no single test can tell.
 """
 import pathlib
 import re
@@ -17,6 +18,8 @@ import xml.etree.ElementTree
 LINE = re.compile(r"^\s*matrix: (R\d+) (.+?)\s*$", re.MULTILINE)
 # The optimised builds run the large counts: they speak first.
 ORDER = ("release", "integration")
+# Their reports end a test with an error.
+SANITIZED = {"asan": "AddressSanitizer and UndefinedBehaviorSanitizer", "tsan": "ThreadSanitizer"}
 
 
 def read_table(path):
@@ -35,14 +38,31 @@ def reports(results):
     return [path for path in first if path.is_file()] + rest
 
 
+def read_cases(path):
+    return list(xml.etree.ElementTree.parse(path).getroot().iter("testcase"))
+
+
+def has_failed(case):
+    return (case.find("failure") is not None or case.find("error") is not None
+            or case.get("status") == "fail")
+
+
+def count_sanitized(results):
+    """The lines of R27."""
+    for name, text in SANITIZED.items():
+        path = results / f"{name}.xml"
+        cases = read_cases(path) if path.is_file() else []
+        if cases:
+            bad = sum(map(has_failed, cases))
+            yield name, f"{len(cases)} tests under {text}; {bad or 'no'} reports", bad > 0
+
+
 def read_lines(results):
     """row → [(test, text, failed)]"""
     lines, seen = {}, set()
     for path in reports(results):
-        for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
-            name = case.get("name", "?")
-            failed = (case.find("failure") is not None or case.find("error") is not None
-                      or case.get("status") == "fail")
+        for case in read_cases(path):
+            name, failed = case.get("name", "?"), has_failed(case)
             text = "\n".join(part.text or "" for part in case.findall("system-out"))
             found = LINE.findall(text)
             if (name in seen and not failed) or not found:
@@ -50,6 +70,9 @@ def read_lines(results):
             seen.add(name)
             for row, said in found:
                 lines.setdefault(row, []).append((name, said, failed))
+    sanitized = list(count_sanitized(results))
+    if sanitized:
+        lines["R27"] = sanitized
     return lines
 
 

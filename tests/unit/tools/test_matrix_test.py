@@ -29,11 +29,20 @@ class Matrix(unittest.TestCase):
 
     def test_one_build_speaks_for_all(self):
         lines = self.lines(asan=ASAN, release=RELEASE)
-        self.assertEqual(lines, {"R4": [("unit.a", "20,000 seeds; 0 violations", False)]})
+        self.assertEqual(lines["R4"], [("unit.a", "20,000 seeds; 0 violations", False)])
+        self.assertEqual(set(lines), {"R4", "R27"})
 
     def test_a_failure_in_another_build_is_told(self):
         lines = self.lines(asan=ASAN_FAILED, release=RELEASE)
         self.assertEqual([failed for _, _, failed in lines["R4"]], [False, True])
+
+    def test_what_ran_under_sanitizers_is_counted(self):
+        (name, text, failed), = self.lines(asan=ASAN, release=RELEASE)["R27"]
+        self.assertEqual((name, failed), ("asan", False))
+        self.assertTrue(text.startswith("1 tests under Addr") and text.endswith("no reports"))
+        (_, text, failed), = self.lines(tsan=ASAN_FAILED)["R27"]
+        self.assertTrue(text.endswith("1 reports") and failed)
+        self.assertNotIn("R27", self.lines(release=RELEASE))
 
     def test_every_row_of_the_table_is_rendered(self):
         table = test_matrix.read_table(TOP / "tests" / "matrix.tsv")
