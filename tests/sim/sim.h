@@ -39,7 +39,7 @@ struct sim_options {
     uint64_t seed;
     FILE *trace; /* NULL: none. */
     enum sim_mutant mutant;
-    bool damage; /* Silent faults also on the agents' disks: their counts are not exact then. */
+    bool no_damage; /* No silent faults on the agents' disks: their counts are exact then. */
 };
 
 struct sim_result {

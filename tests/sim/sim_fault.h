@@ -56,9 +56,9 @@
     X(SPOOL_DIR_SYNC_ERROR, "agent: directory sync error", 4, 5000)                                \
     X(SPOOL_NAME_ERROR, "agent: open, rename, remove error", 4, 25000)                             \
     X(SPOOL_DISK_FULL, "agent: disk full", 2, 200000)                                              \
-    X(SPOOL_BIT_FLIP, "agent: bit flip", 2, 0)                                                     \
-    X(SPOOL_LOST_WRITE, "agent: lost write", 4, 0)                                                 \
-    X(SPOOL_MISDIRECTED, "agent: misdirected write", 4, 0)                                         \
+    X(SPOOL_BIT_FLIP, "agent: bit flip", 2, 20000)                                                 \
+    X(SPOOL_LOST_WRITE, "agent: lost write", 4, 4000)                                              \
+    X(SPOOL_MISDIRECTED, "agent: misdirected write", 4, 4000)                                      \
     /* The network. */                                                                             \
     X(DELAY, "long delay", 4, 10000)                                                               \
     X(OVERTAKEN, "old connection heard late", 0, 500)                                              \

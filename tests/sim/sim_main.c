@@ -2,13 +2,13 @@
 /*
  * Runs seeds of the simulation.
  *
- *   sim --seeds FROM:COUNT [--seconds N] [--jobs N] [--min-faults] [--damage] [--mutant NAME]
- *   sim --seed N [--trace] [--damage] [--mutant NAME]
+ *   sim --seeds FROM:COUNT [--seconds N] [--jobs N] [--min-faults] [--no-damage] [--mutant NAME]
+ *   sim --seed N [--trace] [--no-damage] [--mutant NAME]
  *   sim --find-mutants COUNT
  *
- * --damage also has silent faults on the agents' disks.  Each seed that breaks a promise, aborts or
- * hangs is printed with what it broke, the end of its trace and the command that repeats it; exit
- * code 1.  --find-mutants runs each planted bug until it is found, in COUNT seeds at most.
+ * --no-damage has no silent faults on the agents' disks.  Each seed that breaks a promise, aborts
+ * or hangs is printed with what it broke, the end of its trace and the command that repeats it;
+ * exit code 1.  --find-mutants runs each planted bug until it is found, in COUNT seeds at most.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -38,7 +38,7 @@ struct arguments {
     bool trace;
     bool min_faults;
     bool find_mutants;
-    bool damage;
+    bool no_damage;
     enum sim_mutant mutant;
 };
 
@@ -65,8 +65,9 @@ static const char *const mutant_names[SIM_MUTANT_N] = {
 static _Noreturn void usage(const char *why)
 {
     (void)fprintf(stderr,
-                  "%s\nsim --seeds FROM:COUNT [--seconds N] [--jobs N] [--min-faults] [--damage] "
-                  "[--mutant NAME]\nsim --seed N [--trace] [--damage] [--mutant NAME]\n"
+                  "%s\nsim --seeds FROM:COUNT [--seconds N] [--jobs N] [--min-faults] "
+                  "[--no-damage] [--mutant NAME]\n"
+                  "sim --seed N [--trace] [--no-damage] [--mutant NAME]\n"
                   "sim --find-mutants COUNT\n",
                   why);
     exit(64);
@@ -103,7 +104,7 @@ static void parse(int argc, char **argv, struct arguments *arguments)
         {"seconds", required_argument, NULL, 't'}, {"jobs", required_argument, NULL, 'j'},
         {"trace", no_argument, NULL, 'v'},         {"min-faults", no_argument, NULL, 'f'},
         {"mutant", required_argument, NULL, 'm'},  {"find-mutants", required_argument, NULL, 'a'},
-        {"damage", no_argument, NULL, 'd'},        {NULL, 0, NULL, 0}};
+        {"no-damage", no_argument, NULL, 'd'},     {NULL, 0, NULL, 0}};
     *arguments = (struct arguments){.program = argv[0], .jobs = 1};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -131,7 +132,7 @@ static void parse(int argc, char **argv, struct arguments *arguments)
             arguments->min_faults = true;
             break;
         case 'd':
-            arguments->damage = true;
+            arguments->no_damage = true;
             break;
         case 'a':
             arguments->find_mutants = true;
@@ -182,7 +183,7 @@ static void run_worker(const struct arguments *arguments, struct worker *workers
         worker->seed = arguments->from + i;
         (void)alarm(HANG_S);
         struct sim_options options = {
-            .seed = worker->seed, .mutant = arguments->mutant, .damage = arguments->damage};
+            .seed = worker->seed, .mutant = arguments->mutant, .no_damage = arguments->no_damage};
         struct sim_result result;
         worker->failed = !sim_run(&options, &result);
         (void)alarm(0);
@@ -217,8 +218,10 @@ static void print_trace_end(const struct arguments *arguments, uint64_t seed)
     if (pid == 0) {
         (void)setvbuf(file, NULL, _IOLBF, 0);
         (void)alarm(HANG_S);
-        struct sim_options options = {
-            .seed = seed, .trace = file, .mutant = arguments->mutant, .damage = arguments->damage};
+        struct sim_options options = {.seed = seed,
+                                      .trace = file,
+                                      .mutant = arguments->mutant,
+                                      .no_damage = arguments->no_damage};
         struct sim_result result;
         (void)sim_run(&options, &result);
         (void)fflush(file);
@@ -242,7 +245,7 @@ static void tell_failure(const struct arguments *arguments, const struct worker 
     print_trace_end(arguments, worker->seed);
     (void)printf("seed %" PRIu64 ": %s\nrepeat with: %s --seed %" PRIu64 " --trace%s%s%s\n",
                  worker->seed, worker->text, arguments->program, worker->seed,
-                 arguments->damage ? " --damage" : "",
+                 arguments->no_damage ? " --no-damage" : "",
                  arguments->mutant != SIM_MUTANT_NONE ? " --mutant " : "",
                  arguments->mutant != SIM_MUTANT_NONE ? mutant_names[arguments->mutant] : "");
 }
@@ -383,7 +386,7 @@ static bool run_traced(const struct arguments *arguments)
     struct sim_options options = {.seed = arguments->from,
                                   .trace = stdout,
                                   .mutant = arguments->mutant,
-                                  .damage = arguments->damage};
+                                  .no_damage = arguments->no_damage};
     struct sim_result result;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     bool good = sim_run(&options, &result);

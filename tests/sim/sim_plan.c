@@ -59,7 +59,7 @@ void sim_plan_make(struct sim *sim)
     for (unsigned i = 0; i < SIM_FAULT_N; i++) {
         bool is_damage = i >= SIM_FAULT_SPOOL_BIT_FLIP && i <= SIM_FAULT_SPOOL_MISDIRECTED;
         bool drawn = sim_fault_kinds[i].weight > 0 && sim_one_in(random, one_in);
-        plan->fault[i] = drawn && (!is_damage || sim->options.damage);
+        plan->fault[i] = drawn && !(is_damage && sim->options.no_damage);
     }
     for (unsigned i = 0; i < plan->n_agents; i++) {
         plan_agent(sim, &plan->agents[i]);

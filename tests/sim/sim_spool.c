@@ -122,8 +122,12 @@ ft_err sim_spool_open(struct sim_agent *agent)
     FT_TRY(ft_spool_open(&options, spool->disk, &spool->spool, &report));
     struct ft_spool_identity identity;
     ft_spool_get_identity(spool->spool, &identity);
+    struct sim_instance *before = agent->instance;
     agent->instance = sim_oracle_find(sim, &identity.agent_id, &identity.instance_id);
-    if (agent->instance == NULL) {
+    if (agent->instance == NULL && before != NULL && before->vague) {
+        /* It was begun as its disk failed, and is on the disk all the same. */
+        agent->instance = sim_oracle_fork(sim, before, &identity.instance_id, identity.base_seq);
+    } else if (agent->instance == NULL) {
         agent->instance =
             sim_oracle_add(sim, agent->index, &identity.agent_id, &identity.instance_id);
     }
