@@ -145,9 +145,10 @@ static const struct ft_option options[] = {
                 "survives a crash of the agent: it is in memory that the service manager, or a "
                 "small process of the agent's own, holds. auto: when there is a spool.",
                 .flags = FT_OPTION_RESTART),
-    FT_OPT_DURATION(O, capture.update_interval, "capture.update_interval", "1m", 0,
-                    FT_NS_PER_S * 86400,
-                    "How often a long flow is reported with what it moved meanwhile. 0: never."),
+    FT_OPT_DURATION(
+        O, capture.update_interval, "capture.update_interval", "1m", 0, FT_NS_PER_S * 86400,
+        "How often a long flow is reported with what it moved meanwhile. 0: never; ends "
+        "that the kernel does not tell are looked for every 5 minutes at least."),
     FT_OPT_SIZE(O, capture.flow_table_bytes_max, "capture.flow_table_bytes_max", "64MiB", MIB(1),
                 MIB(16384), "Memory for flows that are under way.", .flags = FT_OPTION_RESTART),
     FT_OPT_SIZE(O, capture.queue_bytes_max, "capture.queue_bytes_max", "8MiB", MIB(1), MIB(1024),

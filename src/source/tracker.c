@@ -50,6 +50,7 @@ ft_err ft_tracker_create(const struct ft_tracker_options *options, ft_emit_fn *e
     tracker->resync_mono_ns = FT_TIME_NEVER;
     tracker->resync_wait_ns = options->resync_wait_min_ns;
     tracker->update_mono_ns = FT_TIME_NEVER;
+    tracker->check_mono_ns = FT_TIME_NEVER;
     *ret_tracker = FT_TAKE(tracker);
     return FT_OK;
 }
@@ -162,6 +163,10 @@ bool ft_tracker_wants_dump(const struct ft_tracker *tracker, int64_t mono_ns,
         *ret_reason = FT_DUMP_UPDATE;
         return true;
     }
+    if (mono_ns >= tracker->check_mono_ns && tracker->wants_updates) {
+        *ret_reason = FT_DUMP_RESYNC;
+        return true;
+    }
     return false;
 }
 
@@ -181,8 +186,9 @@ int64_t ft_tracker_deadline(const struct ft_tracker *tracker)
     if (!tracker->gap.undrained || tracker->first_dump_due) {
         deadline = resync < deadline ? resync : deadline;
     }
-    if (tracker->wants_updates && tracker->update_mono_ns < deadline) {
-        deadline = tracker->update_mono_ns;
+    if (tracker->wants_updates) {
+        deadline = tracker->update_mono_ns < deadline ? tracker->update_mono_ns : deadline;
+        deadline = tracker->check_mono_ns < deadline ? tracker->check_mono_ns : deadline;
     }
     return deadline;
 }

@@ -55,7 +55,7 @@ struct ft_tracker_options {
     ft_settled_fn *settled;   /* NULL: nobody asks. */
     uint64_t flow_table_bytes_max;
     uint64_t hash_seed;
-    int64_t update_interval_ns; /* Between dumps for counters; 0: none. */
+    int64_t update_interval_ns; /* Between dumps for counters; 0: none, but for ends. */
     int64_t end_grace_ns;       /* How long the END of a missing flow is waited for. */
     int64_t end_grace_calm_ns;  /* The same when nothing was dropped for 'end_grace_ns'. */
     int64_t end_grace_max_ns;   /* The longest grace while the kernel still tells, and the end. */

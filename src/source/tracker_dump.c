@@ -240,6 +240,7 @@ static void report_update(struct ft_tracker *tracker, struct ft_flow *flow,
 
 static void plan_update(struct ft_tracker *tracker)
 {
+    tracker->check_mono_ns = tracker->mono_ns + FT_TRACKER_CHECK_NS;
     int64_t interval = tracker->options.update_interval_ns;
     if (tracker->dump.reason == FT_DUMP_RESYNC && tracker->update_mono_ns != FT_TIME_NEVER) {
         return; /* It did not report counters: the plan stays. */

@@ -32,6 +32,13 @@
 /* A resync is given up as reconciled after that many dumps that changed under way. */
 #define FT_TRACKER_RESYNC_TRIES_MAX 5
 
+/*
+ * Of a flow that began while nobody listened the kernel tells no END: it has no event extension
+ * (nf_conntrack_events = 2, the default).  Such flows are looked for in dumps, that often at least,
+ * however seldom counters are asked for.
+ */
+#define FT_TRACKER_CHECK_NS (5 * 60 * FT_NS_PER_S)
+
 /* A dump under way. */
 struct ft_tracker_dump {
     bool active;
@@ -137,6 +144,7 @@ struct ft_tracker {
     int64_t resync_wait_ns;
     int64_t last_dump_end_mono_ns;
     int64_t update_mono_ns; /* when the next dump for counters is due */
+    int64_t check_mono_ns;  /* when one is due for ends that nobody tells */
 
     /* Events a second, for estimates. */
     uint64_t rate;

@@ -412,6 +412,32 @@ TEST(tells_of_messages_it_cannot_read_once_a_second)
     rig_deinit(&rig);
 }
 
+/* Flows that began unheard have no events at all: the kernel tells nothing of their end. */
+static void check_end_nobody_tells(int64_t update_interval_ns)
+{
+    struct rig rig;
+    rig_init(&rig);
+    rig.options.tracker.update_interval_ns = update_interval_ns;
+    size_t flow = ft_fake_kernel_begin_sample(&rig.kernel, 1);
+    size_t other = ft_fake_kernel_begin_sample(&rig.kernel, 2);
+    rig_start(&rig);
+    rig_settle(&rig);
+    ft_fake_kernel_count(&rig.kernel, other, 1, 100, 1, 100);
+    rig.kernel.flows[flow].alive = false;
+    rig_run(&rig, 6 * 60 * FT_NS_PER_S);
+    CHECK_INT(rig.ledger.n_events[FT_EVENT_END], 1);
+    CHECK((ft_ledger_find(&rig.ledger, 1)->end_fields & FT_FIELD_INFERRED) != 0);
+    CHECK_INT(rig.ledger.n_events[FT_EVENT_UPDATE], 0);
+    CHECK_INT(rig.ledger.n_events[FT_EVENT_LOSS], 0);
+    rig_deinit(&rig);
+}
+
+TEST(an_end_that_nobody_tells_is_found_also_without_updates)
+{
+    check_end_nobody_tells(0);
+    check_end_nobody_tells(24 * 3600 * FT_NS_PER_S);
+}
+
 /* What is promised of every flow, in a wild mix; 40 kinds of flows, ended in another order. */
 TEST(sums_are_the_kernels_own)
 {
