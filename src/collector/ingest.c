@@ -216,6 +216,7 @@ static void take_hello(void *ctx, struct ft_instance *instance)
     }
     context->welcome.newest_seq = instance->kept_seq;
     context->welcome.newest_life = instance->kept_life;
+    context->welcome.missing_events = instance->missing_events;
     /* What was rejected is not kept: after a restart nobody would know of it. */
     context->resume_seq =
         instance->kept_seq < instance->durable_seq ? instance->kept_seq : instance->durable_seq;

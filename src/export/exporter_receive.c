@@ -26,6 +26,7 @@ static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector
 static uint64_t foreign_from(const struct ft_exporter *exporter,
                              const struct ft_msg_welcome *welcome);
 static void fork_if_due(struct ft_exporter *exporter, int64_t now_ns);
+static bool waits_for_disk(const struct ft_exporter *exporter, uint64_t seq);
 static void begin_instance(struct ft_exporter *exporter, uint64_t base_seq, int64_t now_ns);
 
 void ft_exporter_receive(struct ft_exporter *exporter, const struct ft_stream_event *event,
@@ -251,8 +252,8 @@ static ft_err bind(struct ft_exporter *exporter, const struct ft_uuid *collector
 }
 
 /*
- * The first number of which the collector has other events than this log; 0: there is none.  Below
- * it both have the same.
+ * The first number of which the collector may have other events than this log; 0: there is none.
+ * What is below it and not done with is the same on both sides.
  */
 static uint64_t foreign_from(const struct ft_exporter *exporter,
                              const struct ft_msg_welcome *welcome)
@@ -261,13 +262,21 @@ static uint64_t foreign_from(const struct ft_exporter *exporter,
         exporter->acked_seq > exporter->base_seq ? exporter->acked_seq : exporter->base_seq;
     uint64_t seq = ft_lives_fork(&exporter->options.lives, done_seq, welcome->newest_seq,
                                  welcome->newest_life);
-    if (seq == 0) {
-        /* What it asks for again is behind it, and it may have more than it is sure of. */
-        uint64_t has_seq =
-            welcome->durable_seq > welcome->newest_seq ? welcome->durable_seq : welcome->newest_seq;
-        return has_seq > exporter->ever_sent_seq ? exporter->ever_sent_seq + 1 : 0;
+    /* What it asks for again is behind it, and it may have more than it is sure of. */
+    uint64_t has_seq =
+        welcome->durable_seq > welcome->newest_seq ? welcome->durable_seq : welcome->newest_seq;
+    if (seq == 0 && has_seq > exporter->ever_sent_seq) {
+        seq = exporter->ever_sent_seq + 1;
+        if (exporter->options.lives.n > 0 && welcome->newest_life == 0) {
+            return done_seq + 1; /* Of whatever life it is, it may have begun before that. */
+        }
     }
-    return seq > done_seq ? seq : done_seq + 1;
+    if (seq == 0) {
+        return 0;
+    }
+    /* What this log has and never came there, it had dropped after the time to which it was set
+     * back: the collector would take it for repeats of what it has behind it. */
+    return seq > done_seq && welcome->missing_events == 0 ? seq : done_seq + 1;
 }
 
 /*
@@ -287,6 +296,16 @@ static void fork_if_due(struct ft_exporter *exporter, int64_t now_ns)
     }
 }
 
+/* Some up to 'seq' may be in blocks that are not durable yet, and not read before that. */
+static bool waits_for_disk(const struct ft_exporter *exporter, uint64_t seq)
+{
+    uint64_t first;
+    uint64_t last;
+    ft_log_bounds(exporter->options.log, &first, &last);
+    return exporter->options.durable_only && exporter->read_seq < seq && exporter->flight.n == 0 &&
+           ft_log_durable(exporter->options.log) < last;
+}
+
 /*
  * The log was set back.  Blocks up to 'base_seq' are the same on both sides; all behind them goes
  * out as another instance.
@@ -304,6 +323,11 @@ static void begin_instance(struct ft_exporter *exporter, uint64_t base_seq, int6
     }
     ft_flight_rewind(&exporter->flight);
     take_durable(exporter, base_seq, NULL, 0);
+    if (waits_for_disk(exporter, base_seq)) {
+        ft_exporter_set_text(exporter, "the log was set back, and is not yet durable up to there");
+        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PEER, 0);
+        return;
+    }
     struct ft_progress before = ft_exporter_progress(exporter);
     exporter->stats.account_version++;
     /* What is done with must be so for good, or it would be the new instance's after a crash. */

@@ -44,11 +44,9 @@ uint64_t ft_lives_fork(const struct ft_lives *lives, uint64_t done_seq, uint64_t
             return ended ? lives->at[i + 1].first_seq : 0;
         }
     }
-    for (size_t i = 0; i < lives->n; i++) {
-        if (lives->at[i].first_seq > done_seq && lives->at[i].first_seq > lives->common_seq) {
-            /* The other life began behind it, or it is one of ours that was forgotten. */
-            return lives->at[i].first_seq <= newest_seq ? lives->at[i].first_seq : 0;
-        }
+    if (lives->at[0].first_seq > done_seq + 1 && newest_seq < lives->at[0].first_seq) {
+        return 0; /* It is one of ours that was forgotten. */
     }
-    return done_seq + 1;
+    uint64_t seq = lives->common_seq > done_seq ? lives->common_seq : done_seq + 1;
+    return seq <= newest_seq ? seq : 0;
 }

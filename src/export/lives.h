@@ -56,9 +56,10 @@ void ft_lives_begin_instance(struct ft_lives *lives);
  * events than this log; 0 when there is none.
  *
  * The life is known here and ended before that number: this log was set back after it had begun,
- * and what came next is different.  It is not known: this log was set back to before it began.  Of
- * our lives that began since, it cannot be said in which; so it is the first that may be, and some
- * events behind it may be stored twice, as the other's and as ours.
+ * and what came next is different.  It is not known: it began where this log was set back to some
+ * earlier time, whichever: also to the midst of a life that went on here before or after that.  So
+ * all that is not done with may be different, and what is not is stored twice, as the other's and
+ * as ours.
  */
 uint64_t ft_lives_fork(const struct ft_lives *lives, uint64_t done_seq, uint64_t newest_seq,
                        uint64_t newest_life);

@@ -77,6 +77,7 @@ struct ft_msg_welcome {
     struct ft_msg_hole lost[FT_WIRE_LOST_MAX];
     uint64_t newest_seq;
     uint64_t newest_life;
+    uint64_t missing_events; /* Below newest_seq. */
 };
 
 struct ft_msg_range {

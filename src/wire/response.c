@@ -132,6 +132,7 @@ static ft_err welcome_from(const Flowtrail__V1__Welcome *from, struct ft_msg_wel
     }
     ret_welcome->newest_seq = from->newest_seq;
     ret_welcome->newest_life = from->newest_life;
+    ret_welcome->missing_events = from->missing_events;
     take_signature(&from->receipt, &ret_welcome->receipt);
     return ft_unpack_bytes(&from->receipt_key, "receipt_key", ret_welcome->receipt_key,
                            sizeof ret_welcome->receipt_key, &ret_welcome->has_receipt_key,
@@ -207,6 +208,7 @@ static ft_err encode_welcome(const struct ft_msg_welcome *welcome, struct ft_buf
     to.lost = pointers;
     to.newest_seq = welcome->newest_seq;
     to.newest_life = welcome->newest_life;
+    to.missing_events = welcome->missing_events;
     Flowtrail__V1__ExportResponse response = FLOWTRAIL__V1__EXPORT_RESPONSE__INIT;
     response.message_case = FLOWTRAIL__V1__EXPORT_RESPONSE__MESSAGE_WELCOME;
     response.welcome = &to;

@@ -242,9 +242,11 @@ TEST(a_welcome_carries_what_was_lost)
                                               .lost = {{3, 9}, {20, 20}}}};
     welcome.welcome.newest_seq = 31;
     welcome.welcome.newest_life = UINT64_C(0xfedcba9876543210);
+    welcome.welcome.missing_events = 7;
     round_trip(&welcome, "wire/welcome_lost.bin", &back);
     CHECK_INT(back.welcome.newest_seq, 31);
     CHECK_INT(back.welcome.newest_life, UINT64_C(0xfedcba9876543210));
+    CHECK_INT(back.welcome.missing_events, 7);
     CHECK_INT(back.welcome.n_lost, 2);
     CHECK_INT(back.welcome.lost[1].first_seq, 20);
     static const struct ft_msg_hole bad[][2] = {
