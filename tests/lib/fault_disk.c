@@ -400,14 +400,9 @@ struct ft_disk *ft_fault_disk_create(uint64_t seed)
     return &disk->base;
 }
 
-struct ft_disk *ft_fault_disk_clone(struct ft_disk *base)
+/* Files that only a power cut would bring back are not copied. */
+static void copy_files(struct ft_fault_disk *to, struct ft_fault_disk *from)
 {
-    struct ft_fault_disk *from = ft_fault_disk_of(base);
-    struct ft_disk *copy = ft_fault_disk_create(0);
-    struct ft_fault_disk *to = ft_fault_disk_of(copy);
-    to->random = from->random;
-    to->capacity = from->capacity;
-    /* Files that only a power cut would bring back are not copied. */
     for (size_t i = 0; i < from->live.n; i++) {
         const struct ft_fault_entry *entry = &from->live.entries[i];
         const struct ft_fault_inode *inode = entry->inode;
@@ -420,6 +415,9 @@ struct ft_disk *ft_fault_disk_clone(struct ft_disk *base)
             memcpy(new_inode->dirty, inode->dirty, n_sectors * sizeof(bool));
             memcpy(new_inode->doubtful, inode->doubtful, n_sectors * sizeof(bool));
         }
+        for (size_t at = inode->mapped_from; at < inode->mapped_to; at += FT_FAULT_SECTOR) {
+            new_inode->dirty[at / FT_FAULT_SECTOR] = true;
+        }
         new_inode->size = inode->size;
         new_inode->durable_size = inode->durable_size;
         struct ft_fault_entry *durable = ft_fault_find(&from->durable, entry->name);
@@ -430,7 +428,29 @@ struct ft_disk *ft_fault_disk_clone(struct ft_disk *base)
             ft_fault_change_name(to, entry->name, new_inode);
         }
     }
+}
+
+struct ft_disk *ft_fault_disk_clone(struct ft_disk *base)
+{
+    struct ft_fault_disk *from = ft_fault_disk_of(base);
+    struct ft_disk *copy = ft_fault_disk_create(0);
+    struct ft_fault_disk *to = ft_fault_disk_of(copy);
+    to->random = from->random;
+    to->capacity = from->capacity;
+    copy_files(to, from);
     return copy;
+}
+
+void ft_fault_disk_copy(struct ft_disk *base, struct ft_disk *from)
+{
+    struct ft_fault_disk *to = ft_fault_disk_of(base);
+    ft_mutex_lock(&to->lock);
+    assert(to->n_open == 0 && to->mapped == NULL);
+    ft_fault_forget_changes(to);
+    ft_fault_clear_names(&to->live);
+    ft_fault_clear_names(&to->durable);
+    copy_files(to, ft_fault_disk_of(from));
+    ft_mutex_unlock(&to->lock);
 }
 
 void ft_fault_disk_fail(struct ft_disk *base, enum ft_fault_op op, uint64_t nth, uint64_t n_times,

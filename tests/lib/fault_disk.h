@@ -47,6 +47,9 @@ struct ft_disk *ft_fault_disk_create(uint64_t seed);
 /* The same content and state of the caches, with no file open and no fault planned. */
 struct ft_disk *ft_fault_disk_clone(struct ft_disk *disk);
 
+/* 'to', which no process uses, is what 'from' is; what was planned for it or counted stays. */
+void ft_fault_disk_copy(struct ft_disk *to, struct ft_disk *from);
+
 /*
  * The calls of 'op' from the 'nth' from now on (1: the next), 'n_times' of them, fail with 'err'.
  * A write that fails has written a random part, sometimes all of it.

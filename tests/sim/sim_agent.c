@@ -68,6 +68,7 @@ void sim_agents_end(struct sim *sim)
         sim_stream_drop(&agent->stream, true);
         free(agent->stream.taken);
         sim_spool_end(agent);
+        sim_snapshot_drop(agent);
     }
 }
 
@@ -197,6 +198,7 @@ static void boot(void *self)
         give_up(agent, "its exporter cannot be made");
         return;
     }
+    agent->instance->life = options.life;
     ft_log_set_listener(agent->log, on_block, agent);
     ft_exporter_enable(agent->exporter);
     SIM_TRACE(sim, "agent %u starts, life %u, log %s", agent->index, agent->life,
@@ -206,7 +208,9 @@ static void boot(void *self)
     if (agent->next_event_ns < sim->now_ns) {
         agent->next_event_ns = sim->now_ns;
     }
-    sim_wake(&agent->work, sim->now_ns);
+    uint64_t n_first = agent->snapshot.n_first;
+    agent->snapshot.n_first = 0;
+    sim_agent_burst(agent, (unsigned)n_first);
     sim_wake(&agent->deliver, sim->now_ns);
     sim_agent_after_step(agent);
 }
@@ -240,6 +244,7 @@ void sim_agent_die(struct sim_agent *agent, bool silently, enum ft_fault_cut cut
     }
     if (disk != NULL) {
         sim_spool_close(agent, false);
+        sim_snapshot_restore(agent);
         sim_spool_restart_disk(agent, cut);
         if (cut != FT_FAULT_KILL) {
             ft_uuid_make_random(&sim->program_random.base, &agent->spool.boot_id);

@@ -15,6 +15,7 @@
 #include "sim_net.h"
 #include "sim_oracle.h"
 #include "sim_plan.h"
+#include "sim_snapshot.h"
 #include "sim_spool.h"
 
 struct sim_agent {
@@ -25,6 +26,7 @@ struct sim_agent {
     uint64_t n_left; /* Events that the generator still has. */
     int64_t next_event_ns;
     struct sim_spool spool;
+    struct sim_snapshot snapshot;
     struct sim_node work; /* Generator and pipeline. */
     struct sim_node deliver;
     struct sim_node boot;

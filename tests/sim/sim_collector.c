@@ -11,6 +11,7 @@
 #include "collector/recovery.h"
 #include "sim.h"
 #include "sim_sink.h"
+#include "wire/batch_reader.h"
 
 /* As in collector.c, and as the service manager's RestartSec. */
 #define PAUSE_NS   (1 * FT_NS_PER_S)
@@ -31,7 +32,7 @@ static void close_all(struct sim_collector *collector);
 static void after_step(struct sim_collector *collector);
 static void count_flow(struct sim_collector *collector);
 static void look_at_account(void *ctx, const struct ft_instance *instance);
-static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, const char *when);
+static bool look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, const char *when);
 static void look_behind_cut(struct sim_collector *collector);
 static void check_places(struct sim_collector *collector);
 static void on_row(void *ctx, const struct sim_sink_row *row);
@@ -118,7 +119,6 @@ void sim_collector_says(struct sim_collector *collector, struct sim_conn *conn, 
     if (response.kind == FT_RESPONSE_WELCOME) {
         SIM_TRACE(sim, "collector welcomes agent %u on %u: it has %" PRIu64, conn->agent_index,
                   conn->number, response.welcome.durable_seq);
-        sim_oracle_settle_tail(sim, instance, response.welcome.durable_seq);
         sim_oracle_welcomed(sim, instance, &response.welcome);
     } else if (response.kind == FT_RESPONSE_ACK) {
         SIM_TRACE(sim, "collector acknowledges %" PRIu64 " to agent %u on %u",
@@ -152,8 +152,10 @@ static void boot(void *self)
     memset(collector->flow, 0, sizeof collector->flow);
     SIM_TRACE(sim, "the collector starts, life %u, the table has position %" PRIu64,
               collector->life, ft_sinker_stats(collector->sinker)->committed_position);
-    look_at_log(sim, collector->log, ft_sinker_stats(collector->sinker)->committed_position,
-                "after the start of the collector");
+    if (look_at_log(sim, collector->log, ft_sinker_stats(collector->sinker)->committed_position,
+                    "after the start of the collector")) {
+        sim_oracle_take_stock(sim);
+    }
     sim_wake(&collector->commit, sim->now_ns);
     sim_wake(&collector->sink, sim->now_ns);
     after_step(collector);
@@ -427,7 +429,7 @@ static void look_at_account(void *ctx, const struct ft_instance *instance)
 }
 
 /* Reads all behind 'position' as a reader of its own. */
-static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, const char *when)
+static bool look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, const char *when)
 {
     struct ft_log_reader *reader = NULL;
     if (ft_log_reader_open(log, "look", true, &reader) != FT_OK) {
@@ -442,7 +444,7 @@ static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, 
         if (err == FT_OK) {
             SIM_TRACE(sim, "log: position %" PRIu64 " has %" PRIu64 " to %" PRIu64, block.position,
                       block.info.first_seq, block.info.first_seq + block.info.n_events - 1);
-            sim_oracle_look_block(sim, &block.info);
+            sim_oracle_look_block(sim, &block.info, ft_batch_peek_life(block.data, block.size));
             ft_block_release(&block);
         }
     }
@@ -450,7 +452,9 @@ static void look_at_log(struct sim *sim, struct ft_log *log, uint64_t position, 
     /* A disk that cannot be read to the end shows nothing. */
     if (err == ft_err_from_errno(EAGAIN)) {
         sim_oracle_look_end(sim, when);
+        return true;
     }
+    return false;
 }
 
 /* What would be there if the power failed now? */
@@ -466,7 +470,7 @@ static void look_behind_cut(struct sim_collector *collector)
     if (ft_log_disk_open(disk, &options, NULL, NULL, &log) != FT_OK) {
         sim_broken(sim, "after a power cut the log could not be opened");
     } else {
-        look_at_log(sim, log, 0, "were the power cut now");
+        (void)look_at_log(sim, log, 0, "were the power cut now");
     }
     ft_log_destroy(log);
     ft_disk_destroy(disk);

@@ -184,6 +184,11 @@ static void apply_to_agent(struct sim *sim, enum sim_fault fault)
     case SIM_FAULT_BURST:
         sim_agent_burst(agent, 1 + (unsigned)sim_below(random, 100));
         break;
+    case SIM_FAULT_SPOOL_SET_BACK:
+        if (agent->spool.disk != NULL) {
+            sim_snapshot_fault(agent);
+        }
+        return;
     case SIM_FAULT_KERNEL_OVERRUN:
         sim_overrun_happen(agent, 1 + sim_below(random, 1000));
         break;

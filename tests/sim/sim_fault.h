@@ -25,6 +25,8 @@
     X(AGENT_CUT, "agent power cut", 2, 10000)                                                      \
     X(AGENT_STOP, "agent stopped", 2, 7000)                                                        \
     X(AGENT_LIMP, "agent restarts", 0, 4000)                                                       \
+    X(SPOOL_SET_BACK, "agent set back", 3, 4000)                                                   \
+    X(FORKED, "agent goes on as another", 0, 1000)                                                 \
     X(SPOOL_SURPLUS, "agent counts are off", 0, 0)                                                 \
     X(POISON, "poisoned block", 2, 10000)                                                          \
     /* The collector. */                                                                           \

@@ -29,7 +29,9 @@
     /* The agent's account of losses is written, but not synced. */                                \
     X(ACCOUNT_NOT_SYNCED, "account-not-synced")                                                    \
     /* A LOSS event that is dropped itself is not told again. */                                   \
-    X(LOSS_NOT_RETOLD, "loss-not-retold")
+    X(LOSS_NOT_RETOLD, "loss-not-retold")                                                          \
+    /* The agent does not compare the lives of numbers with the collector's. */                    \
+    X(LIVES_IGNORED, "lives-ignored")
 
 enum sim_mutant {
 #define SIM_MUTANT_ENUM(id, name) SIM_MUTANT_##id,

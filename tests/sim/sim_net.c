@@ -651,6 +651,9 @@ static void hurry(struct sim_pipe *pipe, int64_t now_ns)
 void sim_net_calm(struct sim *sim)
 {
     sim->net.refuse_to_ns = 0;
+    for (unsigned i = 0; i < sim->plan.n_agents; i++) {
+        sim->agents[i].snapshot.offline_to_ns = 0;
+    }
     for (size_t i = 0; i < sim->net.n_conns; i++) {
         struct sim_conn *conn = &sim->net.conns[i];
         hurry(&conn->up, sim->now_ns);
@@ -742,7 +745,7 @@ static void accept_conn(struct sim_conn *conn)
         }
         return;
     }
-    if (!collector->up) {
+    if (!collector->up || sim->now_ns < sim->agents[conn->agent_index].snapshot.offline_to_ns) {
         conn->ended = true;
         send_close(conn, FT_E_UNREACHABLE, "connection refused");
         return;

@@ -91,7 +91,7 @@ struct sim_instance *sim_oracle_add(struct sim *sim, unsigned agent, const struc
     struct sim_instance *instance = &oracle->instances[oracle->n_instances++];
     struct sim_seq *seqs = instance->seqs;
     uint64_t n_allocated = instance->n_allocated;
-    sim_oracle_drop_tail(instance);
+    sim_oracle_drop_past(instance);
     *instance = (struct sim_instance){.key = {*agent_id, *instance_id},
                                       .agent = agent,
                                       .alive = true,
@@ -123,7 +123,8 @@ void sim_oracle_numbered(struct sim *sim, struct sim_instance *instance,
     }
     sim_oracle_reserve(instance, event->seq);
     instance->n = event->seq;
-    instance->seqs[event->seq] = (struct sim_seq){.hash = sim_event_hash(event)};
+    instance->seqs[event->seq] =
+        (struct sim_seq){.hash = sim_event_hash(event), .life = instance->life};
     if ((event->fields & FT_FIELD_LOSS) != 0) {
         instance->seqs[event->seq].loss_count = event->loss.count;
         SIM_TRACE(sim,
@@ -204,7 +205,7 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
                        instance->agent, seq, instance->told_seq);
         }
         /* Both events of a number that was given twice may come to light again (counts are off). */
-        bool may_be_two = instance->vague && instance->reused;
+        bool may_be_two = instance->vague && instance->past != NULL;
         if ((instance->seqs[seq].flags & (SIM_SEQ_ACKED | SIM_SEQ_DROPPED)) != 0 && !may_be_two) {
             sim_broken(sim, "agent %u takes %" PRIu64 " for acknowledged twice, or dropped it",
                        instance->agent, seq);
@@ -325,17 +326,14 @@ void sim_oracle_gap(struct sim *sim, const struct ft_instance_key *key, uint64_t
 
 void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq)
 {
-    if (instance->tail.last_seq > 0 && durable_seq > instance->tail.from_seq &&
-        durable_seq <= instance->tail.last_seq && durable_seq > instance->n) {
-        return; /* It speaks of what is set aside. */
-    }
-    if (durable_seq > instance->n) {
+    if (durable_seq > sim_oracle_last_ever(instance)) {
         sim_broken(sim, "the collector tells agent %u of %" PRIu64 " events; it has made %" PRIu64,
-                   instance->agent, durable_seq, instance->n);
+                   instance->agent, durable_seq, sim_oracle_last_ever(instance));
         return;
     }
-    if (durable_seq > instance->told_seq) {
-        instance->told_seq = durable_seq;
+    uint64_t same_seq = sim_oracle_same_to(instance, durable_seq);
+    if (same_seq > instance->told_seq) {
+        instance->told_seq = same_seq;
     }
 }
 
@@ -343,7 +341,7 @@ void sim_oracle_welcomed(struct sim *sim, struct sim_instance *instance,
                          const struct ft_msg_welcome *welcome)
 {
     sim_oracle_told(sim, instance, welcome->durable_seq);
-    instance->welcome_seq = welcome->durable_seq;
+    instance->welcome_seq = sim_oracle_same_to(instance, welcome->durable_seq);
     instance->asked = (struct ft_ranges){0};
     for (unsigned i = 0; i < welcome->n_lost; i++) {
         (void)ft_ranges_add(&instance->asked, welcome->lost[i].first_seq,
@@ -362,9 +360,7 @@ void sim_oracle_table_begin(struct sim *sim)
         for (uint64_t seq = 1; seq <= instance->n; seq++) {
             instance->seqs[seq].flags &= ~(unsigned)SIM_SEQ_STORED;
         }
-        for (uint64_t k = instance->tail.from_seq; k < instance->tail.last_seq; k++) {
-            instance->tail.seqs[k - instance->tail.from_seq].flags &= ~(unsigned)SIM_SEQ_STORED;
-        }
+        sim_oracle_unstore_past(instance);
     }
 }
 
@@ -372,21 +368,16 @@ void sim_oracle_stored(struct sim *sim, const struct sim_sink_row *row)
 {
     struct sim_instance *instance = sim_oracle_find(sim, &row->agent_id, &row->instance_id);
     uint64_t seq = row->seq;
-    struct sim_seq *at = instance != NULL ? sim_oracle_in_tail(instance, seq) : NULL;
-    if (at == NULL || at->hash != row->hash) {
-        if (instance == NULL || seq == 0 || seq > instance->n) {
-            sim_broken(sim, "the table has an event that nobody made: seq %" PRIu64, seq);
-            return;
-        }
-        at = &instance->seqs[seq];
+    struct sim_seq *at = instance != NULL ? sim_oracle_event(instance, seq, row->life) : NULL;
+    if (at == NULL) {
+        sim_broken(sim, "the table has an event that nobody made: seq %" PRIu64, seq);
+        return;
     }
-    /* What the process before had sent may wait in the collector's queue when the agent asks what
-     * it has: then it takes the old event for the new one. */
-    if (!instance->reused && (at->hash != row->hash || at->loss_count != row->loss_count)) {
+    if (at->hash != row->hash || at->loss_count != row->loss_count) {
         sim_broken(sim, "the table has changed event %" PRIu64 " of agent %u", seq,
                    instance->agent);
     }
-    if ((at->flags & SIM_SEQ_STORED) != 0) {
+    if ((sim_oracle_flags_of_all(instance, seq) & SIM_SEQ_STORED) != 0) {
         sim_broken(sim, "the table has event %" PRIu64 " of agent %u twice", seq, instance->agent);
     } else if (seq <= instance->stored_last && (at->flags & SIM_SEQ_GAP) == 0) {
         sim_broken(sim, "the table has event %" PRIu64 " of agent %u behind %" PRIu64, seq,
@@ -401,7 +392,8 @@ void sim_oracle_stored(struct sim *sim, const struct sim_sink_row *row)
     if (row->loss_cause == FT_LOSS_KERNEL_OVERRUN) {
         instance->overrun.stored += row->loss_count;
     }
-    set_flag(at, SIM_SEQ_STORED, &instance->n_stored);
+    at->flags |= SIM_SEQ_STORED;
+    instance->n_stored += seq <= instance->n && at == &instance->seqs[seq] ? 1 : 0;
 }
 
 static struct sim_instance *instance_of(struct sim *sim, const struct ft_block_info *info)
@@ -415,23 +407,21 @@ static struct sim_instance *instance_of(struct sim *sim, const struct ft_block_i
 
 void sim_oracle_look_begin(struct sim *sim) { sim->oracle.look++; }
 
-void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info)
+void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info, uint64_t life)
 {
     struct sim_instance *instance = instance_of(sim, info);
     uint64_t last_seq = info->first_seq + info->n_events - 1;
-    if (instance != NULL && sim_oracle_in_tail(instance, last_seq) != NULL) {
-        return; /* Whose it is only the table tells. */
-    }
-    if (instance == NULL || !is_known(sim, instance, info->first_seq, last_seq, "a stored block")) {
-        sim_broken(sim, "the collector's log has a block that nobody made");
-        return;
-    }
     for (uint64_t seq = info->first_seq; seq <= last_seq; seq++) {
-        if (instance->seqs[seq].seen == sim->oracle.look) {
+        struct sim_seq *at = instance != NULL ? sim_oracle_event(instance, seq, life) : NULL;
+        if (at == NULL) {
+            sim_broken(sim, "the collector's log has a block that nobody made");
+            return;
+        }
+        if (sim_oracle_was_seen(instance, seq, sim->oracle.look)) {
             sim_broken(sim, "the collector's log has event %" PRIu64 " of agent %u twice", seq,
                        instance->agent);
         }
-        instance->seqs[seq].seen = sim->oracle.look;
+        at->seen = sim->oracle.look;
     }
 }
 
@@ -456,15 +446,33 @@ void sim_oracle_look_end(struct sim *sim, const char *when)
     }
 }
 
-void sim_oracle_taken(struct sim *sim, const struct ft_block_info *info)
+static void take_stock(struct sim_seq *at, unsigned look)
+{
+    bool there = (at->flags & SIM_SEQ_STORED) != 0 || at->seen == look;
+    at->flags &= ~(unsigned)SIM_SEQ_TAKEN;
+    at->flags |= there ? SIM_SEQ_TAKEN : 0;
+}
+
+void sim_oracle_take_stock(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
+        struct sim_instance *instance = &sim->oracle.instances[i];
+        for (uint64_t seq = 1; seq <= instance->n; seq++) {
+            take_stock(&instance->seqs[seq], sim->oracle.look);
+        }
+        for (struct sim_past *past = instance->past; past != NULL; past = past->next) {
+            for (uint64_t k = 0; k < past->last_seq - past->from_seq; k++) {
+                take_stock(&past->seqs[k], sim->oracle.look);
+            }
+        }
+    }
+}
+
+void sim_oracle_taken(struct sim *sim, const struct ft_block_info *info, uint64_t life)
 {
     struct sim_instance *instance = instance_of(sim, info);
     for (uint64_t i = 0; instance != NULL && i < info->n_events; i++) {
-        uint64_t seq = info->first_seq + i;
-        struct sim_seq *at = sim_oracle_in_tail(instance, seq);
-        if (at == NULL && seq <= instance->n) {
-            at = &instance->seqs[seq];
-        }
+        struct sim_seq *at = sim_oracle_event(instance, info->first_seq + i, life);
         if (at != NULL) {
             at->flags |= SIM_SEQ_TAKEN;
         }
@@ -486,128 +494,10 @@ void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info)
     }
     SIM_TRACE(sim, "excused: %" PRIu64 " to %" PRIu64 " of agent %u", info->first_seq,
               info->first_seq + info->n_events - 1, instance->agent);
+    sim_oracle_excuse_past(instance, info);
     for (uint64_t seq = info->first_seq; seq < info->first_seq + info->n_events; seq++) {
         if (seq <= instance->n) {
             set_flag(&instance->seqs[seq], SIM_SEQ_EXCUSED, &instance->n_excused);
-        }
-    }
-}
-
-/* The first event of a living instance that is nowhere yet; 0: none. */
-static uint64_t first_unsettled(const struct sim_instance *instance)
-{
-    for (uint64_t seq = instance->base_seq + 1; seq <= instance->n; seq++) {
-        if ((instance->seqs[seq].flags & (LOST | SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
-            return seq;
-        }
-    }
-    return 0;
-}
-
-/* Both the table and a LOSS have these. */
-static bool is_told_in_vain(unsigned flags)
-{
-    return (flags & SIM_SEQ_AGAIN) != 0 && (flags & SIM_SEQ_DROPPED) != 0 &&
-           (flags & SIM_SEQ_STORED) != 0;
-}
-
-static uint64_t told_in_vain(const struct sim_instance *instance)
-{
-    uint64_t n = 0;
-    for (uint64_t seq = 1; seq <= instance->n; seq++) {
-        n += is_told_in_vain(instance->seqs[seq].flags) ? 1 : 0;
-    }
-    return n;
-}
-
-/* What silent faults took is in no LOSS, and may have been one. */
-static bool losses_are_told(const struct sim_instance *instance)
-{
-    uint64_t missing = instance->n - instance->n_stored + instance->overrun.count;
-    return instance->n_excused > 0 || instance->vague || instance->stored_losses == missing ||
-           (instance->stored_losses > missing &&
-            instance->stored_losses == missing + told_in_vain(instance));
-}
-
-bool sim_oracle_is_settled(struct sim *sim)
-{
-    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
-        const struct sim_instance *instance = &sim->oracle.instances[i];
-        if (instance->alive && (first_unsettled(instance) != 0 || !losses_are_told(instance))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void sim_oracle_tell_unsettled(struct sim *sim, const char *format, ...)
-{
-    char words[128];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(words, sizeof words, format, args);
-    va_end(args);
-    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
-        const struct sim_instance *instance = &sim->oracle.instances[i];
-        uint64_t seq = instance->alive ? first_unsettled(instance) : 0;
-        if (seq != 0) {
-            sim_broken(sim,
-                       "%s: event %" PRIu64 " of %" PRIu64 " of agent %u is still under way "
-                       "(flags %u)",
-                       words, seq, instance->n, instance->agent, instance->seqs[seq].flags);
-            return;
-        }
-    }
-    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
-        const struct sim_instance *instance = &sim->oracle.instances[i];
-        if (instance->alive && !losses_are_told(instance)) {
-            sim_broken(sim,
-                       "%s: of agent %u %" PRIu64 " events are missing; the LOSS events add up to "
-                       "%" PRIu64,
-                       words, instance->agent,
-                       instance->n - instance->n_stored + instance->overrun.count,
-                       instance->stored_losses);
-            return;
-        }
-    }
-    sim_broken(sim, "%s: something is still under way", words);
-}
-
-static void end_living(struct sim *sim, const struct sim_instance *instance)
-{
-    for (uint64_t seq = 1; seq <= instance->n; seq++) {
-        unsigned flags = instance->seqs[seq].flags;
-        bool stored = (flags & SIM_SEQ_STORED) != 0;
-        /* What a damaged spool misses at the start may have been sent before. */
-        bool is_doubtful = instance->vague && (flags & (SIM_SEQ_CRASHED | SIM_SEQ_DROPPED)) != 0;
-        bool lost = (flags & LOST) != 0 && !is_doubtful && !is_told_in_vain(flags);
-        if (stored && lost) {
-            sim_broken(sim, "event %" PRIu64 " of agent %u is stored and was reported lost", seq,
-                       instance->agent);
-        }
-    }
-    if (instance->n_excused == 0 && !instance->vague) {
-        sim_overrun_end(sim, instance);
-    }
-}
-
-void sim_oracle_end(struct sim *sim)
-{
-    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
-        const struct sim_instance *instance = &sim->oracle.instances[i];
-        sim->result->stored += instance->n_stored;
-        if (instance->alive) {
-            end_living(sim, instance);
-            continue;
-        }
-        for (uint64_t seq = instance->base_seq + 1; seq <= instance->n; seq++) {
-            unsigned flags = instance->seqs[seq].flags;
-            if ((flags & SIM_SEQ_ACKED) != 0 && (flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
-                sim_broken(sim,
-                           "event %" PRIu64 " of a former agent %u was acknowledged and is "
-                           "missing",
-                           seq, instance->agent);
-            }
         }
     }
 }

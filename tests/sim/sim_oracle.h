@@ -45,7 +45,7 @@ enum sim_seq_flag {
     SIM_SEQ_GONE = 64,    /* The agent was told that the collector has lost it, and has freed it. */
     SIM_SEQ_CRASHED = 128, /* It was in the memory of a process that died, or in a damaged block. */
     SIM_SEQ_GAP = 256,     /* The collector asks for it behind what it has. */
-    SIM_SEQ_TAKEN = 512,   /* The collector's log had it at some time. */
+    SIM_SEQ_TAKEN = 512,   /* The collector has it, in its log or in the table, durable or not. */
     /* It was acknowledged or may have been, and is retained again: dropped now, it is told as lost
      * and is stored all the same (ARCHITECTURE.md, "Not bugs"). */
     SIM_SEQ_AGAIN = 1024
@@ -54,19 +54,23 @@ enum sim_seq_flag {
 /* What a LOSS tells or will tell. */
 #define SIM_SEQ_LOST                                                                               \
     ((unsigned)(SIM_SEQ_DROPPED | SIM_SEQ_REJECTED | SIM_SEQ_GONE | SIM_SEQ_CRASHED))
+/* What its agent believes; the rest is true whoever believes what. */
+#define SIM_SEQ_OF_AGENT ((unsigned)(SIM_SEQ_ACKED | SIM_SEQ_AGAIN) | SIM_SEQ_LOST)
 
 struct sim_seq {
     uint64_t hash;
+    uint64_t life;       /* In which it was made; 0: the log keeps none. */
     uint64_t loss_count; /* Of a LOSS event. */
     unsigned flags;      /* enum sim_seq_flag */
     unsigned seen;       /* Number of the last look at a log that found it. */
 };
 
-/* Given before the agent was set back; sim_setback.c. */
-struct sim_tail {
+/* Events of numbers that were given again; sim_setback.c. */
+struct sim_past {
+    struct sim_past *next;
     uint64_t from_seq; /* Behind this. */
-    uint64_t last_seq; /* 0: there is none. */
-    struct sim_seq *seqs;
+    uint64_t last_seq;
+    struct sim_seq seqs[];
 };
 
 struct sim_instance {
@@ -74,18 +78,20 @@ struct sim_instance {
     unsigned agent;
     bool alive;        /* Its process runs: what is retained is owed. */
     bool vague;        /* It has told an estimate: its counts are not exact. */
+    bool going_back;   /* Its next start is from a disk that was set back. */
+    bool set_back;     /* It may tell of a loss again that was told before its host was set back. */
+    uint64_t life;     /* Of the process that runs. */
     uint64_t n;        /* Numbered. */
     uint64_t base_seq; /* Numbers up to here are an earlier instance's. */
     uint64_t n_allocated;
-    struct sim_seq *seqs; /* [0] unused */
-    struct sim_tail tail;
-    bool reused; /* Numbers were given twice, and nobody had seen it. */
+    struct sim_seq *seqs;  /* [0] unused */
+    struct sim_past *past; /* The latest first. */
     uint64_t n_acked;
     uint64_t n_dropped;
     uint64_t n_rejected;
     uint64_t n_gone;
     uint64_t n_crashed;
-    uint64_t n_excused;
+    uint64_t n_excused;   /* Ever. */
     uint64_t told_seq;    /* The most that the collector has told. */
     uint64_t welcome_seq; /* Of that its last Welcome told, but for what it asked for: */
     struct ft_ranges asked;
@@ -160,26 +166,53 @@ void sim_oracle_table_begin(struct sim *sim);
 void sim_oracle_stored(struct sim *sim, const struct sim_sink_row *row);
 /* A look at a log: what is in it follows, then all that was told must be there or in the table. */
 void sim_oracle_look_begin(struct sim *sim);
-void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info);
+void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info, uint64_t life);
 void sim_oracle_look_end(struct sim *sim, const char *when);
+/* The collector has started, and has what the last look has found, and what is in the table. */
+void sim_oracle_take_stock(struct sim *sim);
 
 /* The collector appended it to its log. */
-void sim_oracle_taken(struct sim *sim, const struct ft_block_info *info);
+void sim_oracle_taken(struct sim *sim, const struct ft_block_info *info, uint64_t life);
 
 /* A block that a silent fault has hit. */
 void sim_oracle_excuse(struct sim *sim, const struct ft_block_info *info);
 
 bool sim_oracle_is_excused(struct sim *sim, const struct ft_block_info *info);
+void sim_oracle_excuse_past(struct sim_instance *instance, const struct ft_block_info *info);
 
 /* Numbers that are given twice (sim_setback.c). */
 void sim_oracle_reserve(struct sim_instance *instance, uint64_t seq);
 /* The agent goes on behind 'n'. */
 void sim_oracle_forget_numbers(struct sim *sim, struct sim_instance *instance, uint64_t n);
-/* NULL: it is not set aside. */
-struct sim_seq *sim_oracle_in_tail(struct sim_instance *instance, uint64_t seq);
-void sim_oracle_drop_tail(struct sim_instance *instance);
-/* The collector tells a new connection what it has. */
-void sim_oracle_settle_tail(struct sim *sim, struct sim_instance *instance, uint64_t durable_seq);
+/* What became of this number in this life; NULL: it was never given there. */
+struct sim_seq *sim_oracle_event(struct sim_instance *instance, uint64_t seq, uint64_t life);
+/* Of all events that ever had this number. */
+unsigned sim_oracle_flags_of_all(const struct sim_instance *instance, uint64_t seq);
+bool sim_oracle_was_seen(const struct sim_instance *instance, uint64_t seq, unsigned look);
+/* The collector has something that its agent does not know to have sent. */
+bool sim_oracle_was_overtaken(const struct sim_instance *instance);
+/* The last number that was ever given. */
+uint64_t sim_oracle_last_ever(const struct sim_instance *instance);
+/* Of what the collector has up to 'seq', the last number up to which it is this agent's. */
+uint64_t sim_oracle_same_to(const struct sim_instance *instance, uint64_t seq);
+/* The table is read anew. */
+void sim_oracle_unstore_past(struct sim_instance *instance);
+/* All was stored that was acknowledged before the host was set back. */
+void sim_oracle_end_past(struct sim *sim, struct sim_instance *instance);
+void sim_oracle_drop_past(struct sim_instance *instance);
+
+/* What is known of an instance at a moment to which its agent may be set back. */
+struct sim_memory {
+    struct sim_instance *instance;
+    uint64_t n;
+    uint64_t base_seq;
+    struct sim_overrun overrun;
+    struct sim_seq *seqs; /* [0] unused */
+};
+void sim_oracle_remember(struct sim_instance *instance, struct sim_memory *ret_memory);
+/* It was. */
+void sim_oracle_set_back(struct sim_memory *memory);
+void sim_oracle_forget_memory(struct sim_memory *memory);
 
 /* Nothing is under way any more: where is everything? */
 bool sim_oracle_is_settled(struct sim *sim);

@@ -39,8 +39,8 @@ void sim_overrun_told(struct sim *sim, const struct sim_instance *instance,
     if (loss->cause != FT_LOSS_KERNEL_OVERRUN || instance->vague) {
         return;
     }
-    if (loss->count == 0 || loss->count > overrun->count || !loss->estimated ||
-        loss->first_seq != 0 || loss->begin_ns > loss->end_ns ||
+    if (loss->count == 0 || (loss->count > overrun->count && !instance->set_back) ||
+        !loss->estimated || loss->first_seq != 0 || loss->begin_ns > loss->end_ns ||
         loss->begin_ns < overrun->begin_ns || loss->end_ns > overrun->end_ns) {
         sim_broken(sim,
                    "agent %u tells that the kernel dropped %" PRIu64 " from %" PRId64 " to %" PRId64
@@ -98,8 +98,9 @@ void sim_overrun_end(struct sim *sim, const struct sim_instance *instance)
         return; /* It never heard of it: then its agent was never settled. */
     }
     const struct sim_overrun *overrun = &instance->overrun;
-    if (overrun->stored != overrun->count ||
-        known.lost_events[FT_LOSS_KERNEL_OVERRUN] != overrun->count) {
+    bool told =
+        instance->set_back ? overrun->stored >= overrun->count : overrun->stored == overrun->count;
+    if (!told || known.lost_events[FT_LOSS_KERNEL_OVERRUN] != overrun->stored) {
         sim_broken(sim,
                    "the kernel dropped %" PRIu64
                    " of agent %u; LOSS events in the table say %" PRIu64

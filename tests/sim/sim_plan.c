@@ -61,6 +61,10 @@ void sim_plan_make(struct sim *sim)
         bool drawn = sim_fault_kinds[i].weight > 0 && sim_one_in(random, one_in);
         plan->fault[i] = drawn && !(is_damage && sim->options.no_damage);
     }
+    /* A host that is set back is held to more than one whose counts a silent fault made vague. */
+    for (unsigned i = SIM_FAULT_SPOOL_BIT_FLIP; i <= SIM_FAULT_SPOOL_MISDIRECTED; i++) {
+        plan->fault[i] = plan->fault[i] && !plan->fault[SIM_FAULT_SPOOL_SET_BACK];
+    }
     for (unsigned i = 0; i < plan->n_agents; i++) {
         plan_agent(sim, &plan->agents[i]);
     }

@@ -72,12 +72,13 @@ void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t
 {
     sim_oracle_forget_numbers(sim, instance, n);
     may_lag = may_lag && lags(instance, progress, there);
+    instance->going_back = false;
     instance->n_acked = 0;
     instance->n_dropped = 0;
     instance->n_rejected = 0;
     instance->n_gone = 0;
     instance->n_crashed = 0;
-    for (uint64_t seq = 1; seq <= instance->n; seq++) {
+    for (uint64_t seq = instance->base_seq + 1; seq <= instance->n; seq++) {
         unsigned flags = revive(sim, instance, seq, progress, there[seq], may_lag);
         instance->seqs[seq].flags = flags;
         instance->n_acked += (flags & SIM_SEQ_ACKED) != 0 ? 1 : 0;

@@ -100,6 +100,19 @@ static void forget_gone(const struct sim_agent *agent, const struct ft_progress 
     }
 }
 
+static struct sim_instance *fork_instance(struct sim_agent *agent, struct sim_instance *from,
+                                          const struct ft_uuid *instance_id, uint64_t base_seq)
+{
+    if (!from->vague && !sim_oracle_was_overtaken(from)) {
+        sim_broken(agent->sim, "agent %u begins a new instance, although nothing set it back",
+                   agent->index);
+    }
+    sim_count(agent->sim, SIM_FAULT_FORKED);
+    /* Blocks that cannot be read are counted on either side of the border. */
+    agent->spool.n_surplus += from->vague ? 1 : 0;
+    return sim_oracle_fork(agent->sim, from, instance_id, base_seq);
+}
+
 ft_err sim_spool_open(struct sim_agent *agent)
 {
     struct sim *sim = agent->sim;
@@ -124,9 +137,9 @@ ft_err sim_spool_open(struct sim_agent *agent)
     ft_spool_get_identity(spool->spool, &identity);
     struct sim_instance *before = agent->instance;
     agent->instance = sim_oracle_find(sim, &identity.agent_id, &identity.instance_id);
-    if (agent->instance == NULL && before != NULL && before->vague) {
-        /* It was begun as its disk failed, and is on the disk all the same. */
-        agent->instance = sim_oracle_fork(sim, before, &identity.instance_id, identity.base_seq);
+    if (agent->instance == NULL && before != NULL) {
+        /* It had begun another one when its disk stopped. */
+        agent->instance = fork_instance(agent, before, &identity.instance_id, identity.base_seq);
     } else if (agent->instance == NULL) {
         agent->instance =
             sim_oracle_add(sim, agent->index, &identity.agent_id, &identity.instance_id);
@@ -410,13 +423,7 @@ static ft_err host_on_new_instance(void *ctx, uint64_t base_seq, const struct ft
     if (sim_agent_is_dead(agent)) {
         return FT_OK;
     }
-    if (!agent->instance->vague) {
-        sim_broken(sim, "agent %u begins a new instance, although nothing set it back",
-                   agent->index);
-    }
-    /* Blocks that cannot be read are counted on either side of the border. */
-    agent->spool.n_surplus++;
-    agent->instance = sim_oracle_fork(sim, agent->instance, ret_instance_id, base_seq);
+    agent->instance = fork_instance(agent, agent->instance, ret_instance_id, base_seq);
     return FT_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "sim.h"
+#include "wire/batch_reader.h"
 
 struct ft_random *__wrap_ft_random_system(void);
 bool __wrap_ft_log_reader_wait(struct ft_log_reader *reader, bool durable_only,
@@ -86,7 +87,7 @@ ft_err __wrap_ft_log_append(struct ft_log *log, const struct ft_block_info *info
     }
     if (log == sim_world->collector.log && err == FT_OK) {
         sim_collector_appended(&sim_world->collector, *ret_position);
-        sim_oracle_taken(sim_world, info);
+        sim_oracle_taken(sim_world, info, ft_batch_peek_life(data, size));
     }
     return err;
 }
@@ -126,6 +127,19 @@ ft_err __wrap_ft_slot_file_write(struct ft_slot_file *file, const void *record, 
         }
     }
     return err;
+}
+
+uint64_t __wrap_ft_lives_fork(const struct ft_lives *lives, uint64_t done_seq, uint64_t newest_seq,
+                              uint64_t newest_life);
+uint64_t __real_ft_lives_fork(const struct ft_lives *lives, uint64_t done_seq, uint64_t newest_seq,
+                              uint64_t newest_life);
+
+uint64_t __wrap_ft_lives_fork(const struct ft_lives *lives, uint64_t done_seq, uint64_t newest_seq,
+                              uint64_t newest_life)
+{
+    return sim_world->options.mutant == SIM_MUTANT_LIVES_IGNORED
+               ? 0
+               : __real_ft_lives_fork(lives, done_seq, newest_seq, newest_life);
 }
 
 void __wrap_ft_loss_book_dropped(struct ft_loss_book *book, uint64_t first_seq, uint64_t last_seq);
