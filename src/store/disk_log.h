@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log's home on disk, in parts: disk_log.c appends and syncs, disk_read.c reads, disk_cursor.c
- * keeps the readers' places, disk_recover.c and inspect.c find it all again after a restart.
+ * The log's home on disk, in parts: disk_log.c appends and syncs, disk_head.c has the file that is
+ * written to, disk_pending.c what a failed sync leaves, disk_drop.c lets segments go, disk_space.c
+ * minds the file system's room, disk_read.c reads, disk_cursor.c keeps the readers' places,
+ * disk_recover.c and inspect.c find it all again after a restart.
  *
  * At most one segment, the head, holds blocks that are not durable; they are also in memory (the
  * tail).  When the head's sync fails, these blocks move to a segment without a file, the pending
@@ -72,10 +74,41 @@ static inline struct ft_store_disk_segment *ft_store_disk_segment_of(struct ft_l
 }
 
 /* disk_log.c */
-/* Writes the head's blocks, which are in the tail, to a file of its own and syncs it. */
-FT_MUST_USE ft_err ft_store_disk_write_pending(struct ft_store_disk_log *disk);
+/* The home's sync(): everything in the head is durable behind it. */
+FT_MUST_USE ft_err ft_store_disk_sync(struct ft_log *log);
+/* Tells that everything in the head is durable. */
+void ft_store_disk_became_durable(struct ft_store_disk_log *disk);
+
+/* disk_head.c */
+/* Whether a block of 'need' bytes goes into the head; a large one may have a head to itself. */
+bool ft_store_disk_fits_head(struct ft_store_disk_log *disk, uint64_t need);
+/* A head with room for 'need' bytes; a block larger than a segment gets one of its own. */
+FT_MUST_USE ft_err ft_store_disk_ensure_head(struct ft_store_disk_log *disk, uint64_t need,
+                                             int64_t time_ns);
+/* Syncs the head and closes it; 'for_good': so that the next start finds everything certain. */
+FT_MUST_USE ft_err ft_store_disk_seal_head(struct ft_store_disk_log *disk, bool for_good);
+/* 'must_allocate': fails where 'bytes' cannot be had. */
+FT_MUST_USE ft_err ft_store_disk_create_file(struct ft_store_disk_log *disk, const char *name,
+                                             const struct ft_store_segment_header *header,
+                                             uint64_t bytes, bool must_allocate,
+                                             struct ft_disk_file **ret_file);
 /* Removes a segment's file.  What cannot be removed is found again at the next start. */
 void ft_store_disk_remove_segment(struct ft_store_disk_log *disk, uint64_t number);
+
+/* disk_pending.c */
+bool ft_store_disk_is_pending(struct ft_store_disk_log *disk);
+/* The head's sync has failed: what is not durable moves to a pending segment. */
+void ft_store_disk_give_up_head(struct ft_store_disk_log *disk);
+/* Writes the head's blocks, which are in the tail, to a file of its own and syncs it. */
+FT_MUST_USE ft_err ft_store_disk_write_pending(struct ft_store_disk_log *disk);
+
+/* disk_drop.c */
+/* Lets segments go until 'need' more bytes fit.  FT_E_FULL when none may. */
+FT_MUST_USE ft_err ft_store_disk_make_room(struct ft_store_disk_log *disk, uint64_t need);
+/* Lets the oldest segment go, and adds what it took to '*ret_bytes'.  FT_E_FULL when none may. */
+FT_MUST_USE ft_err ft_store_disk_let_one_go(struct ft_store_disk_log *disk, uint64_t *ret_bytes);
+FT_MUST_USE ft_err ft_store_disk_drop_doubtful(struct ft_store_disk_log *disk);
+void ft_store_disk_discard(struct ft_log *log, struct ft_log_segment *segment);
 
 /* disk_space.c */
 /* Whether a further segment leaves as much of the file system free as is asked for. */
