@@ -95,6 +95,7 @@ void ft_agent_write_status(struct ft_agent *agent, struct ft_json_writer *writer
                         ft_link_state_name((enum ft_link_state)exporter->link_state));
         ft_json_key_str(writer, "proof",
                         ft_trust_proof_name((enum ft_delivery_proof)exporter->proof));
+        ft_json_key_u64(writer, "acknowledged_seq", exporter->acked_seq);
         ft_json_key_time(writer, "last_ack", exporter->last_ack_real_ns);
         ft_json_key_double(writer, "clock_skew_seconds",
                            (double)exporter->clock_skew_ns / (double)FT_NS_PER_S);

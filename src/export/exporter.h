@@ -122,6 +122,7 @@ struct ft_exporter_stats {
     _Atomic uint64_t sent_bytes; /* Of messages, before HTTP/2 framing. */
     _Atomic uint64_t resent_blocks;
     _Atomic uint64_t acked_events; /* Durable at the collector, without the rejected ones. */
+    _Atomic uint64_t acked_seq;    /* Everything up to it is done with; 0: nothing yet. */
     _Atomic uint64_t rejected_events;
     /* Blocks that are done with, whatever became of them: the rest is retained. */
     _Atomic uint64_t done_events;

@@ -100,6 +100,7 @@ void ft_exporter_publish_progress(struct ft_exporter *exporter, const struct ft_
     exporter->stats.acked_events =
         progress->done_events - progress->rejected_events - progress->gone_events;
     exporter->stats.done_events = progress->done_events;
+    exporter->stats.acked_seq = progress->acked_seq;
 }
 
 /* The part of a rejected range that lies in the block; false when none does. */

@@ -23,6 +23,7 @@ static void setup_stored(struct world *world, uint64_t log_bytes, uint64_t keep_
     run_for(world, FT_NS_PER_S);
     CHECK_INT(world->durable_seq, 10 * n);
     CHECK_INT(stats_of(world)->acked_events, 10 * n);
+    CHECK_INT(stats_of(world)->acked_seq, 10 * n);
 }
 
 /* The store goes back to what it had at 'seq', and the stream breaks. */
