@@ -13,4 +13,5 @@ pkg_check_modules(GRPC REQUIRED IMPORTED_TARGET grpc)                         # 
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)                      # http
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)          # web
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)                     # tests
+pkg_check_modules(FUSE3 REQUIRED IMPORTED_TARGET fuse3)                        # tests
 find_program(PROTOC_C protoc-c REQUIRED)
