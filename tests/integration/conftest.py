@@ -29,6 +29,9 @@ def pytest_configure(config):
 
 def pytest_runtest_setup(item):
     reason = reason_to_skip() if "lab" in item.fixturenames or "host" in item.fixturenames else None
+    missing = [path for path in getattr(item.module, "NEEDS", ()) if not os.path.exists(path)]
+    if missing:
+        reason = reason or f"needs {' and '.join(missing)}"
     if reason and os.environ.get("CI") == "true":
         pytest.fail(f"CI may not skip: {reason}", pytrace=False)
     if reason:
