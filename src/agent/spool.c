@@ -197,6 +197,22 @@ void ft_spool_on_drop(void *ctx, const struct ft_block_info *info, size_t size)
     ft_tally_drop_add(&spool->drop, info);
 }
 
+/* The number that the block behind 'position' begins with; 0: not known. */
+static uint64_t first_behind(struct ft_spool *spool, uint64_t position)
+{
+    struct ft_log_reader *look = NULL;
+    if (ft_log_reader_open(spool->log, "spool-look", true, &look) != FT_OK) {
+        return 0;
+    }
+    ft_log_reader_seek(look, position);
+    struct ft_block block = {0};
+    ft_err err = ft_log_reader_next(look, false, &block);
+    uint64_t seq = err == FT_OK || err == FT_E_CORRUPT ? block.info.first_seq : 0;
+    ft_block_release(&block);
+    ft_log_reader_close(look);
+    return seq;
+}
+
 /*
  * The account of the loss is durable before the file goes, and says which positions it is of.  On
  * an error it may have been written or not: the log tries the same drop again.
@@ -207,6 +223,7 @@ ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_
     uint64_t confirmed = ft_log_confirmed(spool->log);
     spool->drop.on_disk = true;
     spool->drop.n_unread = n_unread;
+    spool->drop.next_seq = n_unread > 0 ? first_behind(spool, last) : 0;
     ft_mutex_lock(&spool->lock);
     struct ft_log_range before[FT_SPOOL_DROPPED_MAX];
     size_t n_before = spool->n_dropped;

@@ -126,6 +126,24 @@ void ft_tally_drop_add(struct ft_tally_drop *drop, const struct ft_block_info *i
     run->end_ns = info->time_ns;
 }
 
+/*
+ * What was told there is told again.  What is between the runs was dropped before, so nothing there
+ * is told any more.  Of what cannot be read the numbers are not known: it lies before or behind the
+ * rest, and what a block next to it told rather comes twice than what it told not at all.
+ */
+static void drop_told(struct ft_tally_record *record, const struct ft_tally_drop *drop)
+{
+    uint64_t first_seq = drop->n_events > 0 ? drop->first_seq : drop->next_seq;
+    uint64_t last_seq = drop->n_events > 0 ? drop->last_seq + drop->n_unread : drop->next_seq;
+    if (drop->n_unread > 0 && drop->next_seq > 0) {
+        last_seq = drop->next_seq - 1;
+    }
+    first_seq -= drop->n_unread < first_seq ? drop->n_unread : 0;
+    if (first_seq > 0 && first_seq <= last_seq) {
+        ft_loss_book_dropped(&record->book, first_seq, last_seq);
+    }
+}
+
 void ft_tally_record_drop(struct ft_tally_record *record, const struct ft_tally_drop *drop)
 {
     record->n_drops += drop->on_disk ? 1 : 0;
@@ -137,12 +155,11 @@ void ft_tally_record_drop(struct ft_tally_record *record, const struct ft_tally_
         }
         lose_numbered(record, &loss);
     }
+    drop_told(record, drop);
     if (drop->n_events == 0) {
         return;
     }
     release(record, drop->first_seq, drop->last_seq);
-    /* What is between the runs was dropped before, so nothing there is told any more. */
-    ft_loss_book_dropped(&record->book, drop->first_seq, drop->last_seq);
     for (size_t i = 0; i < drop->n_runs; i++) {
         lose_numbered(record, &drop->runs[i]);
     }

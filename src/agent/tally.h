@@ -79,6 +79,7 @@ struct ft_tally_drop {
     bool on_disk;
     uint64_t n_events;
     uint64_t n_unread; /* Further events, of which nothing but their number is known. */
+    uint64_t next_seq; /* Of the block behind them; 0: not known. */
     uint64_t first_seq;
     uint64_t last_seq;
     size_t n_runs; /* Of consecutive numbers. */
