@@ -531,8 +531,7 @@ static void host_on_gone_back(void *ctx, uint64_t durable_seq)
 {
     struct ft_delivery *delivery = ctx;
     ft_log(FT_LOG_ERROR, "agent",
-           "the collector has lost what it had acknowledged behind event %llu, sending again what "
-           "is still here",
+           "the collector has nothing behind event %llu any more, sending again what is still here",
            (unsigned long long)durable_seq);
     ft_tally_gone_back(ft_pipeline_tally(delivery->options.pipeline), durable_seq);
 }
@@ -540,9 +539,11 @@ static void host_on_gone_back(void *ctx, uint64_t durable_seq)
 static void host_on_gone(void *ctx, const struct ft_loss *loss)
 {
     struct ft_delivery *delivery = ctx;
-    ft_log(FT_LOG_ERROR, "agent",
-           "events %llu to %llu are lost at the collector and not here any more, counted as lost",
-           (unsigned long long)loss->first_seq, (unsigned long long)loss->last_seq);
+    ft_log(FT_LOG_ERROR, "agent", "events %llu to %llu are %s, counted as lost",
+           (unsigned long long)loss->first_seq, (unsigned long long)loss->last_seq,
+           loss->cause == FT_LOSS_COLLECTOR_LOST
+               ? "lost at the collector and not here any more"
+               : "neither here nor at the collector: the spool had lost the place between them");
     struct ft_loss told = *loss;
     told.begin_ns = ft_clock_real_ns(delivery->options.clock);
     told.end_ns = told.begin_ns;

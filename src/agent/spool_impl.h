@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The spool in parts: spool_open.c finds it and holds its account against its log, spool.c works.
+ * The spool in parts: spool_open.c finds it and holds its account against its log, spool_damage.c
+ * helps where something is lost, spool.c works.
  *
  * Not for other files.
  */
@@ -56,5 +57,17 @@ void ft_spool_on_drop(void *ctx, const struct ft_block_info *info, size_t size);
 ft_err ft_spool_on_dropped(void *ctx, uint64_t first, uint64_t last, uint64_t n_unread);
 FT_MUST_USE ft_err ft_spool_write_state(struct ft_spool *spool);
 FT_MUST_USE ft_err ft_spool_write_state_locked(struct ft_spool *spool) FT_REQUIRES(spool->lock);
+
+/* spool_damage.c: blocks from number 'kept_seq' on come again (0: none). */
+/* LOSS events behind 'acked_seq' that are not there are to be told again. */
+FT_MUST_USE ft_err ft_spool_tell_again(struct ft_spool *spool, uint64_t acked_seq,
+                                       uint64_t kept_seq);
+/*
+ * The exporter's place cannot be read: sets it to where it was at most, and '*ret_done_max' to how
+ * many events were done with at most.
+ */
+FT_MUST_USE ft_err ft_spool_guess_place(struct ft_spool *spool, const struct ft_spool_state *state,
+                                        uint64_t kept_seq, struct ft_progress *progress,
+                                        uint64_t *ret_done_max);
 
 #endif

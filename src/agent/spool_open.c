@@ -22,7 +22,8 @@
 /* What is there, apart from the state. */
 struct finding {
     struct ft_progress progress;
-    bool place_lost; /* The exporter's place and counts cannot be read. */
+    bool place_lost;   /* The exporter's place and counts cannot be read. */
+    uint64_t done_max; /* Then: so many events it may have been done with at most. */
     uint64_t
         retained;    /* Events in the log behind the exporter's place, but for what it has done. */
     uint64_t held;   /* Events of the block that was on its way here. */
@@ -34,6 +35,7 @@ struct finding {
 
 static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report);
 static uint64_t larger(uint64_t a, uint64_t b);
+static uint64_t come_again_from(const struct finding *finding);
 static ft_err read_state(struct ft_spool *spool, struct ft_spool_state *state,
                          struct ft_spool_report *report);
 static ft_err open_log(struct ft_spool *spool, const struct ft_spool_state *state,
@@ -60,7 +62,6 @@ static void take_kept(struct ft_spool *spool, struct ft_spool_state *state,
                       struct finding *finding);
 static void settle_rest(struct ft_spool *spool, struct finding *finding,
                         struct ft_spool_report *report);
-static ft_err tell_again(struct ft_spool *spool, uint64_t acked_seq);
 static ft_err keep_progress(struct ft_spool *spool, const struct ft_progress *progress);
 
 ft_err ft_spool_open(const struct ft_spool_options *options, struct ft_disk *disk,
@@ -109,6 +110,12 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
     if (err == FT_OK) {
         take_kept(spool, state, &finding);
         take_page(spool, state, &state->tally, &finding);
+        if (finding.place_lost && !report->is_new && !report->state_lost) {
+            err = ft_spool_guess_place(spool, state, come_again_from(&finding), &finding.progress,
+                                       &finding.done_max);
+        }
+    }
+    if (err == FT_OK) {
         set_identity(spool, state, &finding, report);
         err = ft_tally_create(&state->tally, spool->page != NULL ? &spool->page->live : NULL,
                               &spool->tally);
@@ -117,12 +124,15 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
         uint64_t acked = finding.progress.done_events - by_exporter(&finding.progress);
         ft_tally_rebase(spool->tally, spool->identity.base_seq, acked);
         state->tally.lost_by_exporter = 0;
+        finding.done_max = 0;
         finding.progress = (struct ft_progress){.acked_seq = finding.progress.acked_seq,
                                                 .stored_seq = finding.progress.acked_seq};
     }
     if (err == FT_OK) {
         settle(spool, state, &finding, report);
-        err = report->n_missing > 0 ? tell_again(spool, finding.progress.acked_seq) : FT_OK;
+        bool is_damaged = report->n_missing > 0 || report->damaged_parts > 0;
+        uint64_t acked_seq = finding.progress.acked_seq;
+        err = is_damaged ? ft_spool_tell_again(spool, acked_seq, come_again_from(&finding)) : FT_OK;
     }
     if (err == FT_OK) {
         /* In the state before a number of it is given. */
@@ -144,6 +154,12 @@ static ft_err open_all(struct ft_spool *spool, struct ft_spool_report *report) F
     }
     spool->opened = true;
     return FT_OK;
+}
+
+/* The first number of the blocks that come again; 0: none do. */
+static uint64_t come_again_from(const struct finding *finding)
+{
+    return finding->kept != NULL ? finding->kept->first_seq : 0;
 }
 
 static ft_err read_state(struct ft_spool *spool, struct ft_spool_state *state,
@@ -443,7 +459,10 @@ static void settle(struct ft_spool *spool, struct ft_spool_state *state, struct 
     /* The process may have died before it knew what that does to its LOSS events. */
     ft_tally_not_stored(spool->tally, finding->progress.stored_seq + 1,
                         finding->progress.acked_seq);
-    ft_tally_acked(spool->tally, finding->progress.acked_seq);
+    if (finding->progress.known_from > 0) {
+        /* Else it is a guess, and a LOSS event that was told must not be forgotten for that. */
+        ft_tally_acked(spool->tally, finding->progress.acked_seq);
+    }
 }
 
 /* The exporter's place and the tally are written one after the other. */
@@ -523,11 +542,12 @@ static void settle_rest(struct ft_spool *spool, struct finding *finding,
     }
     report->n_missing = sums.numbered - found;
     if (finding->place_lost && !report->state_lost) {
-        /* Dropped blocks are accounted for, so what is gone was freed because it was done with. */
-        finding->progress.done_events = report->n_missing;
-        spool->kept_events += report->n_missing;
+        uint64_t n_done =
+            report->n_missing < finding->done_max ? report->n_missing : finding->done_max;
+        finding->progress.done_events = n_done;
+        spool->kept_events += n_done;
         spool->progress = finding->progress;
-        report->n_missing = 0;
+        report->n_missing -= n_done;
     }
     if (report->n_missing > 0) {
         int64_t now_ns = ft_clock_real_ns(spool->options.clock);
@@ -538,38 +558,6 @@ static void settle_rest(struct ft_spool *spool, struct finding *finding,
                                .count = report->n_missing};
         ft_tally_lose_numbered(spool->tally, &loss);
     }
-}
-
-/* Which blocks are missing nobody knows; but LOSS events that are not there will reach nobody. */
-static ft_err tell_again(struct ft_spool *spool, uint64_t acked_seq)
-{
-    struct ft_tally_record *record = malloc(sizeof *record);
-    if (record == NULL) {
-        return ft_err_from_errno(ENOMEM);
-    }
-    uint64_t version;
-    ft_tally_save(spool->tally, record, &version);
-    const struct ft_loss_book *book = &record->book;
-    bool there[FT_LOSS_BOOK_TOLD_MAX] = {false};
-    struct ft_log_reader *reader = NULL;
-    ft_err err = ft_log_reader_open(spool->log, "spool-look", true, &reader);
-    while (err == FT_OK || err == FT_E_CORRUPT) {
-        struct ft_block block;
-        err = ft_log_reader_next(reader, false, &block);
-        uint64_t last_seq = block.info.first_seq + block.info.n_events - 1;
-        for (size_t i = 0; i < book->n_told && err == FT_OK; i++) {
-            there[i] |= book->told[i].seq >= block.info.first_seq && book->told[i].seq <= last_seq;
-        }
-        ft_block_release(&block);
-    }
-    ft_log_reader_close(reader);
-    for (size_t i = 0; i < book->n_told && err == ft_err_from_errno(EAGAIN); i++) {
-        if (!there[i] && book->told[i].seq > acked_seq) {
-            ft_tally_not_stored(spool->tally, book->told[i].seq, book->told[i].seq);
-        }
-    }
-    free(record);
-    return err == ft_err_from_errno(EAGAIN) ? FT_OK : err;
 }
 
 /* From the beginning there is a note, so that one that is missing was lost. */

@@ -77,8 +77,9 @@ struct ft_exporter_host {
     /* The collector has lost some of what it had acknowledged: behind 'seq' nothing is acknowledged
      * any more; on_gone follows for what cannot be sent again, there and before.  May be NULL. */
     void (*on_gone_back)(void *ctx, uint64_t seq);
-    /* Events that it had acknowledged are lost: there and, because they were freed, here.  Cause,
-     * count and numbers are set.  May be NULL. */
+    /* Events that it had acknowledged, or where that is not known here (progress.h) may have, are
+     * lost: there and, because they were freed, here.  Cause, count and numbers are set.  May be
+     * NULL. */
     void (*on_gone)(void *ctx, const struct ft_loss *loss);
     /* The link changed its state; 'text' is for people, empty when there is nothing to say. */
     void (*on_state)(void *ctx, enum ft_link_state state, const char *text);

@@ -261,7 +261,8 @@ static uint64_t tell_gone(struct ft_exporter *exporter, uint64_t first_seq, uint
     struct ft_hole run;
     while (ft_holes_next_outside(&exporter->holes, first_seq, last_seq, &run)) {
         uint64_t count = run.last_seq - run.first_seq + 1;
-        struct ft_loss loss = {.cause = FT_LOSS_COLLECTOR_LOST,
+        struct ft_loss loss = {.cause = exporter->is_guess ? FT_LOSS_SPOOL_DAMAGED
+                                                           : FT_LOSS_COLLECTOR_LOST,
                                .count = count < n_events ? count : n_events,
                                .estimated = run.first_seq < exporter->holes.known_from,
                                .first_seq = run.first_seq,

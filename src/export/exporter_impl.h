@@ -37,6 +37,7 @@ struct ft_exporter {
      * these.  0: it asked for nothing. */
     struct ft_ranges asked;
     uint64_t asked_seq;
+    bool is_guess;          /* Nobody knows what is done with: all up to acked_seq at most. */
     uint64_t base_seq;      /* The instance's numbers begin behind it. */
     uint64_t foreign_seq;   /* From here on the collector has other events; 0: from nowhere. */
     uint64_t ever_sent_seq; /* The last number that may ever have left. */

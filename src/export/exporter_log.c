@@ -29,6 +29,7 @@ void ft_exporter_resume(struct ft_exporter *exporter)
             (struct ft_progress){.acked_seq = progress.acked_seq, .stored_seq = progress.acked_seq};
     }
     ft_exporter_publish_progress(exporter, &progress);
+    exporter->is_guess = progress.known_from == 0 && progress.acked_seq > options->base_seq;
     ft_holes_init(&exporter->holes,
                   progress.known_from > 0 ? progress.known_from : progress.acked_seq + 1);
     for (unsigned i = 0; i < progress.holes.n; i++) {
@@ -84,6 +85,9 @@ struct ft_progress ft_exporter_progress(const struct ft_exporter *exporter)
                                    .stored_seq =
                                        ft_holes_below(&exporter->holes, exporter->acked_seq)};
     copy_holes(&exporter->holes, &progress);
+    if (exporter->is_guess) {
+        progress.known_from = 0;
+    }
     return progress;
 }
 

@@ -126,6 +126,7 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
             return;
         }
     }
+    exporter->is_guess = false; /* The collector has told. */
     /* What an instance before this one had is the same there. */
     uint64_t done_seq =
         welcome->durable_seq > exporter->base_seq ? welcome->durable_seq : exporter->base_seq;

@@ -273,6 +273,21 @@ static void host_on_damaged(void *ctx, uint64_t first_seq, uint64_t last_seq, co
     ft_pipeline_lost(world.pipeline, FT_LOSS_SPOOL_DAMAGED, first_seq, last_seq);
 }
 
+/* As agent/delivery.c. */
+static void host_on_gone_back(void *ctx, uint64_t durable_seq)
+{
+    (void)ctx;
+    ft_tally_gone_back(ft_pipeline_tally(world.pipeline), durable_seq);
+}
+
+static void host_on_gone(void *ctx, const struct ft_loss *loss)
+{
+    (void)ctx;
+    CHECK_INT(loss->cause, FT_LOSS_SPOOL_DAMAGED);
+    ft_tally_reject(ft_pipeline_tally(world.pipeline), loss);
+    CHECK_OK(ft_spool_keep_account(world.spool));
+}
+
 static ft_err host_on_bound(void *ctx, const struct ft_uuid *collector_id)
 {
     (void)ctx;
@@ -356,6 +371,8 @@ static ft_err open_agent(void)
                                                     .on_acked = host_on_acked,
                                                     .on_rejected = host_on_rejected,
                                                     .on_damaged = host_on_damaged,
+                                                    .on_gone_back = host_on_gone_back,
+                                                    .on_gone = host_on_gone,
                                                     .on_bound = host_on_bound,
                                                     .on_new_instance = host_on_new_instance,
                                                     .on_state = host_on_state}};
@@ -814,4 +831,49 @@ TEST(blocks_that_cannot_be_read_are_told_in_their_turn)
     check_account();
     close_agent();
     ft_disk_destroy(world.disk);
+}
+
+static void remove_files(const char *prefix)
+{
+    for (size_t i = 0; ft_fault_disk_name(world.disk, i) != NULL;) {
+        const char *name = ft_fault_disk_name(world.disk, i);
+        if (strncmp(name, prefix, strlen(prefix)) == 0) {
+            CHECK_OK(world.disk->ops->remove(world.disk, name));
+        } else {
+            i++;
+        }
+    }
+    CHECK_OK(world.disk->ops->sync_dir(world.disk));
+}
+
+/* What was numbered and is nowhere may have been delivered: the collector knows. */
+TEST(what_the_collector_has_tells_where_a_lost_place_was)
+{
+    for (unsigned round = 0; round < 4; round++) {
+        setup(50 + round);
+        CHECK_OK(open_agent());
+        make(200);
+        work(true, 3 * FT_NS_PER_S);
+        CHECK_INT(world.current->durable_seq, 200);
+        make(100);
+        work(false, 2 * FT_NS_PER_S);
+        close_agent();
+        remove_files("cursor-");
+        if (round % 2 == 1) {
+            remove_files("seg-");
+        }
+        if (round / 2 == 1) {
+            CHECK_OK(open_agent()); /* Nobody to ask yet. */
+            work(false, 2 * FT_NS_PER_S);
+            close_agent();
+        }
+        CHECK_OK(open_agent());
+        make(10);
+        work(true, 60 * FT_NS_PER_S);
+        CHECK_INT(world.n_held, 1);
+        CHECK_INT(world.current->n_told, round % 2 == 1 ? 100 : 0);
+        check_account();
+        close_agent();
+        ft_disk_destroy(world.disk);
+    }
 }

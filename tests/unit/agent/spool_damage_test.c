@@ -145,6 +145,35 @@ TEST(without_its_place_nothing_that_is_done_is_told_as_lost)
     world_deinit(&before);
 }
 
+/* What is missing between blocks was not done with: those before it are still there. */
+TEST(without_its_place_what_is_damaged_is_told_as_lost)
+{
+    world_init(&world, 1);
+    CHECK_OK(world_open(&world));
+    for (unsigned i = 0; i < 10; i++) {
+        world_make(&world, 10);
+        world_work(&world, FT_NS_PER_S);
+    }
+    world_close(&world, true);
+    CHECK_OK(world.disk->ops->remove(world.disk, "cursor-exporter"));
+    CHECK_OK(world.disk->ops->sync_dir(world.disk));
+    for (size_t i = 0; ft_fault_disk_name(world.disk, i) != NULL; i++) {
+        const char *name = ft_fault_disk_name(world.disk, i);
+        size_t size;
+        uint8_t *content = ft_fault_disk_content(world.disk, name, &size);
+        if (strncmp(name, "seg-", 4) == 0) {
+            content[size / 2] ^= 1;
+        }
+    }
+    CHECK_OK(world_open(&world));
+    CHECK_INT(world.report.damaged_parts, 1);
+    CHECK_INT(world.report.n_missing, 10);
+    CHECK_INT(world.report.retained_events, 90);
+    world_check_account(&world);
+    world_close(&world, true);
+    world_deinit(&world);
+}
+
 TEST(without_its_state_it_is_another_instance)
 {
     prepare();
