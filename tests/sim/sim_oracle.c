@@ -237,7 +237,7 @@ void sim_oracle_rejected(struct sim *sim, struct sim_instance *instance, uint64_
 
 void sim_oracle_gone_back(struct sim *sim, struct sim_instance *instance, uint64_t from_seq)
 {
-    if (instance->n_excused == 0) {
+    if (instance->n_excused == 0 && !instance->guesses) {
         sim_broken(sim, "agent %u is sent back to %" PRIu64 " although nothing was lost",
                    instance->agent, from_seq);
     }
@@ -258,6 +258,9 @@ void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struc
     }
     if (loss->estimated) {
         instance->vague = true; /* Not all of these need be lost, nor for the first time. */
+        for (uint64_t seq = loss->first_seq; seq <= loss->last_seq && instance->guesses; seq++) {
+            set_flag(&instance->seqs[seq], SIM_SEQ_GONE, &instance->n_gone);
+        }
         return;
     }
     for (uint64_t seq = loss->first_seq; seq <= loss->last_seq; seq++) {

@@ -86,6 +86,11 @@ struct sim_instance {
     uint64_t n_allocated;
     struct sim_seq *seqs;  /* [0] unused */
     struct sim_past *past; /* The latest first. */
+    /* It has lost its place, and takes more for stored than is until its collector says so. */
+    bool guesses;
+    /* It had lost its place, found more than should be, or gave numbers twice: what is damaged then
+     * may hide in that. */
+    bool miscounts;
     uint64_t n_acked;
     uint64_t n_dropped;
     uint64_t n_rejected;

@@ -25,9 +25,13 @@ static unsigned revive(struct sim *sim, const struct sim_instance *instance, uin
     flags &= ~done;
     if (seq <= progress->acked_seq) {
         /* Where it was sent back, it may have forgotten that. */
-        if (done == 0 && seq > instance->told_seq && instance->n_excused == 0) {
+        if (done == 0 && seq > instance->told_seq && instance->n_excused == 0 &&
+            !instance->guesses) {
             sim_broken(sim, "agent %u takes %" PRIu64 " for done with, which it is not",
                        instance->agent, seq);
+        }
+        if (done == 0 && instance->guesses && (flags & (SIM_SEQ_STORED | SIM_SEQ_TAKEN)) == 0) {
+            return flags | SIM_SEQ_CRASHED; /* Whether it is told as lost the sums say. */
         }
         bool as_stored = done == 0 || is_forgotten(instance, seq, progress);
         return flags | (as_stored ? SIM_SEQ_ACKED : done);
@@ -71,6 +75,9 @@ void sim_oracle_revived(struct sim *sim, struct sim_instance *instance, uint64_t
                         const struct ft_progress *progress, const bool *there, bool may_lag)
 {
     sim_oracle_forget_numbers(sim, instance, n);
+    instance->guesses =
+        instance->vague && progress->known_from == 0 && progress->acked_seq > instance->base_seq;
+    instance->miscounts = instance->miscounts || instance->guesses || instance->past != NULL;
     may_lag = may_lag && lags(instance, progress, there);
     instance->going_back = false;
     instance->n_acked = 0;

@@ -45,8 +45,13 @@ static bool losses_are_told(const struct sim_instance *instance)
 {
     uint64_t missing = n_missing(instance);
     uint64_t told = instance->stored_losses;
-    return instance->n_excused > 0 || instance->vague || told == missing ||
-           (told > missing && (instance->set_back || told == missing + told_in_vain(instance)));
+    if (instance->n_excused > 0 || told == missing) {
+        return true;
+    }
+    if (instance->vague) {
+        return instance->miscounts || told > missing; /* Never less than there was. */
+    }
+    return told > missing && (instance->set_back || told == missing + told_in_vain(instance));
 }
 
 bool sim_oracle_is_settled(struct sim *sim)
@@ -124,11 +129,13 @@ void sim_oracle_end(struct sim *sim)
         }
         for (uint64_t seq = instance->base_seq + 1; seq <= instance->n; seq++) {
             unsigned flags = instance->seqs[seq].flags;
-            if ((flags & SIM_SEQ_ACKED) != 0 && (flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
+            bool told_lost = instance->vague && (flags & SIM_SEQ_LOST) != 0;
+            if ((flags & SIM_SEQ_ACKED) != 0 && !told_lost &&
+                (flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
                 sim_broken(sim,
                            "event %" PRIu64 " of a former agent %u was acknowledged and is "
-                           "missing",
-                           seq, instance->agent);
+                           "missing (flags %u)",
+                           seq, instance->agent, flags);
             }
         }
     }

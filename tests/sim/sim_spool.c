@@ -152,6 +152,7 @@ ft_err sim_spool_open(struct sim_agent *agent)
               report.n_surplus, ft_spool_progress(spool->spool)->acked_seq,
               (uint64_t)ft_tally_live(ft_spool_tally(spool->spool))->numbered);
     spool->n_surplus += report.n_surplus;
+    agent->instance->miscounts = agent->instance->miscounts || report.n_surplus > 0;
     if (report.n_surplus > 0 && !agent->instance->vague && !spool->names_torn) {
         sim_broken(sim, "agent %u has %" PRIu64 " events too many, and its spool was not damaged",
                    agent->index, report.n_surplus);
