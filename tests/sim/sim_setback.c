@@ -265,6 +265,7 @@ struct sim_instance *sim_oracle_fork(struct sim *sim, struct sim_instance *insta
     struct sim_instance *fork =
         sim_oracle_add(sim, instance->agent, &instance->key.agent_id, instance_id);
     fork->vague = instance->vague;
+    fork->miscounts = instance->miscounts; /* It goes on with the same account. */
     fork->set_back = true;
     fork->life = instance->life;
     fork->base_seq = base_seq;
