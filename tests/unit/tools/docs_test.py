@@ -89,6 +89,12 @@ class Documents(unittest.TestCase):
                 for name in re.findall(r"`([a-z_]+)", row[3]):
                     self.assertIn(name, names, row)
 
+    def test_scales_of_the_integration_tests(self):
+        text = (TOP / "CONTRIBUTING.md").read_text()
+        for path in sorted((TOP / "tests" / "integration").glob("*.py")):
+            for name in re.findall(r'"(FT_[A-Z_]+)",', path.read_text()):
+                self.assertIn(f"`{name}`", text, path.name)
+
     def test_options_of_the_readme(self):
         known = set()
         for path in (TOP / "deploy" / "etc").glob("*.yaml"):
