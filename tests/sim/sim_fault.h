@@ -59,8 +59,8 @@
     X(SPOOL_NAME_ERROR, "agent: open, rename, remove error", 4, 25000)                             \
     X(SPOOL_DISK_FULL, "agent: disk full", 2, 200000)                                              \
     X(SPOOL_BIT_FLIP, "agent: bit flip", 2, 20000)                                                 \
-    X(SPOOL_LOST_WRITE, "agent: lost write", 4, 4000)                                              \
-    X(SPOOL_MISDIRECTED, "agent: misdirected write", 4, 4000)                                      \
+    X(SPOOL_LOST_WRITE, "agent: lost write", 4, 3000)                                              \
+    X(SPOOL_MISDIRECTED, "agent: misdirected write", 4, 3000)                                      \
     /* The network. */                                                                             \
     X(DELAY, "long delay", 4, 10000)                                                               \
     X(OVERTAKEN, "old connection heard late", 0, 500)                                              \
