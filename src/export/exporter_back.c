@@ -137,6 +137,11 @@ ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
         n_gone =
             tell_gone(exporter, hole->first_seq, least(hole->last_seq, kept.first_seq - 1), n_gone);
     }
+    for (size_t i = 0; i < missing.n && exporter->is_guess; i++) {
+        /* What is not told now was told before, and the collector will not have it next time. */
+        const struct ft_hole *hole = &missing.holes[i];
+        ft_holes_add(&exporter->holes, hole->first_seq, least(hole->last_seq, kept.first_seq - 1));
+    }
     exporter->acked_seq = progress.acked_seq;
     ft_exporter_publish_progress(exporter, &progress);
     exporter->stats.account_version++;

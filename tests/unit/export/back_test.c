@@ -442,3 +442,30 @@ TEST(the_account_holds_through_any_history)
         run_seed(seed);
     }
 }
+
+/* All that was before was told as lost; the collector has none of it, and is not asked twice. */
+TEST(a_guess_is_settled_once)
+{
+    struct world world;
+    setup(&world);
+    move_to_disk(&world);
+    ft_exporter_destroy(world.exporter);
+    struct ft_log_reader *reader;
+    CHECK_OK(ft_log_reader_open(world.log, "exporter", false, &reader));
+    struct ft_progress guess = {.acked_seq = 18, .stored_seq = 18};
+    uint8_t note[FT_PROGRESS_SIZE];
+    ft_progress_encode(&guess, note);
+    CHECK_OK(ft_log_reader_set_note(reader, note, sizeof note));
+    ft_log_reader_close(reader);
+    CHECK_OK(ft_exporter_create(&world.options, &world.exporter));
+    world.acks = false;
+    ft_exporter_enable(world.exporter);
+    for (unsigned i = 0; i < 3; i++) {
+        run_for(&world, 5 * FT_NS_PER_S);
+        world.cancelled = true;
+    }
+    CHECK_INT(world.hellos, 3);
+    CHECK_INT(stats_of(&world)->gone_back, 1);
+    CHECK_INT(world.n_gone, 0);
+    teardown(&world);
+}
