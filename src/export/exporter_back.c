@@ -15,7 +15,10 @@ struct kept {
     bool found;
     uint64_t position;  /* Of the first block of it. */
     uint64_t first_seq; /* Of that block; behind everything acknowledged when there is none. */
+    uint64_t last_seq;  /* Of the last block that was looked at. */
     uint64_t n_events;  /* Without those that were accounted for otherwise. */
+    /* What is not there: before all that, and where segments went from its midst. */
+    struct ft_holes absent;
 };
 
 static struct ft_holes find_missing(const struct ft_exporter *exporter, uint64_t durable_seq);
@@ -23,8 +26,9 @@ static ft_err find_kept(struct ft_exporter *exporter, const struct ft_holes *mis
                         struct kept *ret_kept);
 static ft_err read_kept(struct ft_exporter *exporter, struct ft_log_reader *look,
                         const struct ft_holes *missing, struct kept *kept);
-static struct ft_progress plan(const struct ft_exporter *exporter, const struct ft_holes *missing,
-                               const struct kept *kept);
+static void add_absent(const struct ft_holes *missing, uint64_t first_seq, uint64_t last_seq,
+                       struct ft_holes *absent);
+static struct ft_progress plan(const struct ft_exporter *exporter, const struct kept *kept);
 static void add_gone(const struct ft_exporter *exporter, uint64_t first_seq, uint64_t last_seq,
                      struct ft_progress *progress);
 static ft_err take_back(struct ft_exporter *exporter, const struct ft_progress *progress,
@@ -113,7 +117,7 @@ ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
     ft_err err;
     do {
         FT_TRY(find_kept(exporter, &missing, &kept));
-        progress = plan(exporter, &missing, &kept);
+        progress = plan(exporter, &kept);
         /* From here the log may drop these blocks, and count them, before it is counted here. */
         exporter->stats.account_version++;
         err = take_back(exporter, &progress, &kept);
@@ -129,22 +133,29 @@ ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
         host->on_gone_back(host->ctx, least(whole_seq, progress.acked_seq));
     }
     uint64_t n_gone = progress.gone_events - exporter->stats.gone_events;
-    if (n_gone > 0) {
-        ft_exporter_keep_place(exporter);
+    exporter->gone_unkept = exporter->gone_unkept || n_gone > 0;
+    ft_err kept_err = ft_exporter_keep_gone(exporter);
+    for (size_t i = 0; i < kept.absent.n && n_gone > 0; i++) {
+        const struct ft_hole *hole = &kept.absent.holes[i];
+        n_gone = tell_gone(exporter, hole->first_seq, hole->last_seq, n_gone);
     }
-    for (size_t i = 0; i < missing.n && n_gone > 0; i++) {
-        const struct ft_hole *hole = &missing.holes[i];
-        n_gone =
-            tell_gone(exporter, hole->first_seq, least(hole->last_seq, kept.first_seq - 1), n_gone);
-    }
-    for (size_t i = 0; i < missing.n && exporter->is_guess; i++) {
+    for (size_t i = 0; i < kept.absent.n && exporter->is_guess; i++) {
         /* What is not told now was told before, and the collector will not have it next time. */
-        const struct ft_hole *hole = &missing.holes[i];
-        ft_holes_add(&exporter->holes, hole->first_seq, least(hole->last_seq, kept.first_seq - 1));
+        const struct ft_hole *hole = &kept.absent.holes[i];
+        ft_holes_add(&exporter->holes, hole->first_seq, hole->last_seq);
     }
     exporter->acked_seq = progress.acked_seq;
     ft_exporter_publish_progress(exporter, &progress);
     exporter->stats.account_version++;
+    return kept_err;
+}
+
+ft_err ft_exporter_keep_gone(struct ft_exporter *exporter)
+{
+    if (exporter->gone_unkept) {
+        FT_TRY(ft_log_reader_keep(exporter->reader));
+        exporter->gone_unkept = false;
+    }
     return FT_OK;
 }
 
@@ -154,12 +165,17 @@ static ft_err find_kept(struct ft_exporter *exporter, const struct ft_holes *mis
                         struct kept *ret_kept)
 {
     struct kept kept = {.first_seq = exporter->acked_seq + 1};
+    ft_holes_init(&kept.absent, 1);
     struct ft_log_reader *look = NULL;
     FT_TRY(ft_log_reader_open(exporter->options.log, "exporter-look", true, &look));
     ft_log_reader_seek(look, 0);
     ft_err err = read_kept(exporter, look, missing, &kept);
     ft_log_reader_close(look);
     if (err == FT_OK) {
+        add_absent(missing, 1, kept.first_seq - 1, &kept.absent);
+        if (kept.found) {
+            add_absent(missing, kept.last_seq + 1, exporter->acked_seq, &kept.absent);
+        }
         *ret_kept = kept;
     }
     return err;
@@ -195,28 +211,35 @@ static ft_err read_kept(struct ft_exporter *exporter, struct ft_log_reader *look
             kept->found = true;
             kept->position = position;
             kept->first_seq = info.first_seq;
+            kept->last_seq = info.first_seq - 1;
         }
-        if (kept->first_seq >= exporter->holes.known_from) {
-            kept->n_events = count_outside(exporter, kept->first_seq, exporter->acked_seq);
-            return FT_OK;
-        }
-        /* It is not known what was missing there: only counting tells what there is. */
+        add_absent(missing, kept->last_seq + 1, info.first_seq - 1, &kept->absent);
+        kept->last_seq = last_seq;
         kept->n_events += count_outside(exporter, info.first_seq, last_seq);
     }
     return FT_OK;
 }
 
+static void add_absent(const struct ft_holes *missing, uint64_t first_seq, uint64_t last_seq,
+                       struct ft_holes *absent)
+{
+    for (size_t i = 0; i < missing->n; i++) {
+        const struct ft_hole *hole = &missing->holes[i];
+        ft_holes_add(absent, hole->first_seq > first_seq ? hole->first_seq : first_seq,
+                     least(hole->last_seq, last_seq));
+    }
+}
+
 /* What the counts will be. */
-static struct ft_progress plan(const struct ft_exporter *exporter, const struct ft_holes *missing,
-                               const struct kept *kept)
+static struct ft_progress plan(const struct ft_exporter *exporter, const struct kept *kept)
 {
     struct ft_progress progress = ft_exporter_progress(exporter);
     progress.acked_seq = kept->found ? kept->first_seq - 1 : exporter->acked_seq;
     progress.stored_seq = ft_holes_below(&exporter->holes, progress.acked_seq);
     progress.done_events -= kept->n_events;
-    for (size_t i = 0; i < missing->n; i++) {
-        const struct ft_hole *hole = &missing->holes[i];
-        add_gone(exporter, hole->first_seq, least(hole->last_seq, kept->first_seq - 1), &progress);
+    for (size_t i = 0; i < kept->absent.n; i++) {
+        const struct ft_hole *hole = &kept->absent.holes[i];
+        add_gone(exporter, hole->first_seq, hole->last_seq, &progress);
     }
     return progress;
 }

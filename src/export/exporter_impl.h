@@ -44,6 +44,7 @@ struct ft_exporter {
     uint64_t sent_seq;      /* The last number that left in this process. */
     uint64_t read_seq;      /* The last number that came out of the log. */
     uint64_t hole_position; /* A block that cannot be read, not even its numbers; 0: none. */
+    bool gone_unkept;       /* Told as lost at the collector, and not durable yet. */
     int64_t status_interval_ns;
     int64_t status_due_ns;
     uint64_t n_statuses;    /* Given to the stream. */
@@ -79,8 +80,14 @@ uint64_t ft_exporter_below_asked(const struct ft_exporter *exporter, uint64_t se
 bool ft_exporter_has(const struct ft_exporter *exporter, const struct ft_block_info *info);
 
 /* The collector has only what is up to 'durable_seq', without what it asks for: what was confirmed
- * of the rest is sent again or told as lost.  On an error nothing has changed. */
+ * of the rest is sent again or told as lost.  On an error nothing may be sent. */
 FT_MUST_USE ft_err ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq);
+/*
+ * What was told as lost at the collector is so after a crash, too.  Before that nothing is sent:
+ * with newer events the collector would not ask for it any more, and a process that did not know
+ * of it would take it for stored.
+ */
+FT_MUST_USE ft_err ft_exporter_keep_gone(struct ft_exporter *exporter);
 
 /* exporter_log.c */
 /* The counts as they are kept with a place in the log. */

@@ -118,13 +118,14 @@ static void handle_welcome(struct ft_exporter *exporter, const struct ft_msg_wel
     exporter->n_sent = 0;
     ft_flight_rewind(&exporter->flight);
     ft_exporter_take_asked(exporter, welcome);
-    if (welcome->durable_seq < exporter->acked_seq || exporter->asked.n > 0) {
-        ft_err err = ft_exporter_go_back(exporter, welcome->durable_seq);
-        if (err != FT_OK) {
-            ft_exporter_set_text(exporter, ft_err_text(err));
-            ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PEER, 0);
-            return;
-        }
+    ft_err err = ft_exporter_keep_gone(exporter);
+    if (err == FT_OK && (welcome->durable_seq < exporter->acked_seq || exporter->asked.n > 0)) {
+        err = ft_exporter_go_back(exporter, welcome->durable_seq);
+    }
+    if (err != FT_OK) {
+        ft_exporter_set_text(exporter, ft_err_text(err));
+        ft_link_give_up(&exporter->link, now_ns, FT_LINK_REASON_PEER, 0);
+        return;
     }
     exporter->is_guess = false; /* The collector has told. */
     /* What an instance before this one had is the same there. */
