@@ -483,6 +483,7 @@ static void host_on_gone_back(void *ctx, uint64_t durable_seq)
     struct sim_agent *agent = ctx;
     SIM_TRACE(agent->sim, "agent %u: the collector has lost what is behind %" PRIu64, agent->index,
               durable_seq);
+    sim_count(agent->sim, SIM_FAULT_GONE_BACK);
     sim_oracle_gone_back(agent->sim, agent->instance, durable_seq);
     ft_tally_gone_back(ft_pipeline_tally(agent->pipeline), durable_seq);
 }
@@ -492,6 +493,7 @@ static void host_on_gone(void *ctx, const struct ft_loss *loss)
     struct sim_agent *agent = ctx;
     SIM_TRACE(agent->sim, "agent %u: %" PRIu64 " to %" PRIu64 " are gone", agent->index,
               loss->first_seq, loss->last_seq);
+    sim_count(agent->sim, SIM_FAULT_TOLD_GONE);
     if (sim_agent_is_dead(agent)) {
         sim_spool_gone_late(agent, loss);
     } else {

@@ -72,6 +72,7 @@ void sim_collector_end(struct sim *sim)
         ft_err_ignore(ft_ingest_commit(collector->ingest, 0), "the run is over");
     }
     close_all(collector);
+    sim_backup_drop(collector);
     if (collector->seen_disk != collector->disk) {
         ft_disk_destroy(collector->seen_disk);
     }
@@ -328,6 +329,7 @@ void sim_collector_die(struct sim_collector *collector)
         ft_err_ignore(ft_ingest_commit(collector->ingest, 0), "only to empty the queue");
     }
     close_all(collector);
+    sim_backup_restore(collector);
     ft_fault_disk_restart(collector->disk, collector->next_cut);
     sim_count_effects(sim);
     sim_wake(&collector->boot,

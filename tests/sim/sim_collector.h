@@ -11,11 +11,9 @@
 #include "collector/ingest.h"
 #include "collector/sinker.h"
 #include "lib/fault_disk.h"
+#include "sim_backup.h"
 #include "sim_base.h"
 #include "sim_net.h"
-
-/* More positions than a run uses. */
-#define SIM_POSITIONS_MAX 16384
 
 struct sim_collector {
     struct sim *sim;
@@ -44,6 +42,7 @@ struct sim_collector {
     int64_t unsynced_to_ns;
     /* Positions of the log that were durable once: bits. */
     uint64_t kept[SIM_POSITIONS_MAX / 64];
+    struct sim_backup backup;
     bool places_may_lag; /* A full disk or a silent fault came in between. */
     bool sink_waits;     /* The last step found nothing to do. */
     int64_t sink_wait_ns;

@@ -217,6 +217,10 @@ static void apply_to_collector(struct sim *sim, enum sim_fault fault)
 {
     struct ft_random_seeded *random = &sim->fault_random;
     struct sim_collector *collector = &sim->collector;
+    if (fault == SIM_FAULT_STORE_SET_BACK) {
+        sim_backup_fault(collector);
+        return;
+    }
     collector->next_cut = FT_FAULT_KILL;
     collector->next_silent = false;
     if (fault == SIM_FAULT_COLLECTOR_CUT) {

@@ -32,6 +32,9 @@
     /* The collector. */                                                                           \
     X(COLLECTOR_KILL, "collector killed", 5, 10000)                                                \
     X(COLLECTOR_CUT, "collector power cut", 5, 10000)                                              \
+    X(STORE_SET_BACK, "collector set back", 3, 4000)                                               \
+    X(GONE_BACK, "agent sent back", 0, 2000)                                                       \
+    X(TOLD_GONE, "told as lost at the collector", 0, 500)                                          \
     X(COLLECTOR_LIMP, "collector restarts", 0, 10000)                                              \
     /* The collector's disk. */                                                                    \
     X(CUT_LOSES, "unsynced data lost", 0, 8000)                                                    \
@@ -59,8 +62,8 @@
     X(SPOOL_NAME_ERROR, "agent: open, rename, remove error", 4, 25000)                             \
     X(SPOOL_DISK_FULL, "agent: disk full", 2, 200000)                                              \
     X(SPOOL_BIT_FLIP, "agent: bit flip", 2, 20000)                                                 \
-    X(SPOOL_LOST_WRITE, "agent: lost write", 4, 3000)                                              \
-    X(SPOOL_MISDIRECTED, "agent: misdirected write", 4, 3000)                                      \
+    X(SPOOL_LOST_WRITE, "agent: lost write", 4, 1500)                                              \
+    X(SPOOL_MISDIRECTED, "agent: misdirected write", 4, 1500)                                      \
     /* The network. */                                                                             \
     X(DELAY, "long delay", 4, 10000)                                                               \
     X(OVERTAKEN, "old connection heard late", 0, 500)                                              \

@@ -31,7 +31,9 @@
     /* A LOSS event that is dropped itself is not told again. */                                   \
     X(LOSS_NOT_RETOLD, "loss-not-retold")                                                          \
     /* The agent does not compare the lives of numbers with the collector's. */                    \
-    X(LIVES_IGNORED, "lives-ignored")
+    X(LIVES_IGNORED, "lives-ignored")                                                              \
+    /* The agent does not go back where the collector has less than it had acknowledged. */        \
+    X(BACK_IGNORED, "set-back-ignored")
 
 enum sim_mutant {
 #define SIM_MUTANT_ENUM(id, name) SIM_MUTANT_##id,

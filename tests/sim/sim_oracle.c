@@ -79,6 +79,7 @@ void sim_oracle_begin(struct sim *sim)
 {
     sim->oracle.n_instances = 0;
     sim->oracle.look = 0;
+    sim->oracle.store_was_set_back = false;
 }
 
 struct sim_instance *sim_oracle_add(struct sim *sim, unsigned agent, const struct ft_uuid *agent_id,
@@ -194,7 +195,8 @@ void sim_oracle_acked(struct sim *sim, struct sim_instance *instance, uint64_t f
             continue; /* An earlier instance's. */
         }
         bool is_asked = ft_ranges_overlap(&instance->asked, seq, seq) > 0;
-        bool is_told = seq <= instance->told_seq || (seq <= instance->welcome_seq && !is_asked);
+        bool is_told = seq <= instance->told_seq || (seq <= instance->welcome_seq && !is_asked) ||
+                       (instance->is_sunk && seq <= instance->ever_told_seq);
         bool may_be_lost = instance->vague && instance->n_excused > 0;
         if (!is_told && may_be_lost) {
             /* It is among those that were told as an estimate. */
@@ -237,14 +239,16 @@ void sim_oracle_rejected(struct sim *sim, struct sim_instance *instance, uint64_
 
 void sim_oracle_gone_back(struct sim *sim, struct sim_instance *instance, uint64_t from_seq)
 {
-    if (instance->n_excused == 0 && !instance->guesses) {
+    if (instance->n_excused == 0 && !instance->guesses && !instance->is_sunk) {
         sim_broken(sim, "agent %u is sent back to %" PRIu64 " although nothing was lost",
                    instance->agent, from_seq);
     }
     for (uint64_t seq = from_seq + 1; seq <= instance->n; seq++) {
-        if ((instance->seqs[seq].flags & SIM_SEQ_ACKED) != 0) {
+        unsigned flags = instance->seqs[seq].flags;
+        instance->seqs[seq].flags |=
+            (flags & (SIM_SEQ_ACKED | SIM_SEQ_TAKEN)) != 0 ? SIM_SEQ_AGAIN : 0;
+        if ((flags & SIM_SEQ_ACKED) != 0) {
             instance->seqs[seq].flags &= ~(unsigned)SIM_SEQ_ACKED;
-            instance->seqs[seq].flags |= SIM_SEQ_AGAIN;
             instance->n_acked--;
         }
     }
@@ -265,7 +269,7 @@ void sim_oracle_gone(struct sim *sim, struct sim_instance *instance, const struc
     }
     for (uint64_t seq = loss->first_seq; seq <= loss->last_seq; seq++) {
         struct sim_seq *at = &instance->seqs[seq];
-        if ((at->flags & LOST) != 0 || (at->flags & SIM_SEQ_EXCUSED) == 0) {
+        if ((at->flags & LOST) != 0 || (at->flags & (SIM_SEQ_EXCUSED | SIM_SEQ_SUNK)) == 0) {
             sim_broken(sim, "agent %u takes %" PRIu64 " for gone, which is not (flags %u)",
                        instance->agent, seq, at->flags);
         }
@@ -337,6 +341,9 @@ void sim_oracle_told(struct sim *sim, struct sim_instance *instance, uint64_t du
     uint64_t same_seq = sim_oracle_same_to(instance, durable_seq);
     if (same_seq > instance->told_seq) {
         instance->told_seq = same_seq;
+    }
+    if (same_seq > instance->ever_told_seq) {
+        instance->ever_told_seq = same_seq;
     }
 }
 
@@ -430,6 +437,9 @@ void sim_oracle_look_block(struct sim *sim, const struct ft_block_info *info, ui
 
 void sim_oracle_look_end(struct sim *sim, const char *when)
 {
+    if (sim->oracle.store_was_set_back) {
+        sim_oracle_take_stock(sim);
+    }
     for (size_t i = 0; i < sim->oracle.n_instances; i++) {
         const struct sim_instance *instance = &sim->oracle.instances[i];
         for (uint64_t seq = instance->base_seq + 1; seq <= instance->told_seq; seq++) {
@@ -444,28 +454,6 @@ void sim_oracle_look_end(struct sim *sim, const char *when)
                            ") and is missing",
                            when, seq, instance->agent, instance->told_seq);
                 return;
-            }
-        }
-    }
-}
-
-static void take_stock(struct sim_seq *at, unsigned look)
-{
-    bool there = (at->flags & SIM_SEQ_STORED) != 0 || at->seen == look;
-    at->flags &= ~(unsigned)SIM_SEQ_TAKEN;
-    at->flags |= there ? SIM_SEQ_TAKEN : 0;
-}
-
-void sim_oracle_take_stock(struct sim *sim)
-{
-    for (size_t i = 0; i < sim->oracle.n_instances; i++) {
-        struct sim_instance *instance = &sim->oracle.instances[i];
-        for (uint64_t seq = 1; seq <= instance->n; seq++) {
-            take_stock(&instance->seqs[seq], sim->oracle.look);
-        }
-        for (struct sim_past *past = instance->past; past != NULL; past = past->next) {
-            for (uint64_t k = 0; k < past->last_seq - past->from_seq; k++) {
-                take_stock(&past->seqs[k], sim->oracle.look);
             }
         }
     }

@@ -48,7 +48,8 @@ enum sim_seq_flag {
     SIM_SEQ_TAKEN = 512,   /* The collector has it, in its log or in the table, durable or not. */
     /* It was acknowledged or may have been, and is retained again: dropped now, it is told as lost
      * and is stored all the same (ARCHITECTURE.md, "Not bugs"). */
-    SIM_SEQ_AGAIN = 1024
+    SIM_SEQ_AGAIN = 1024,
+    SIM_SEQ_SUNK = 2048 /* The collector had it, and was set back to before that. */
 };
 
 /* What a LOSS tells or will tell. */
@@ -96,9 +97,11 @@ struct sim_instance {
     uint64_t n_rejected;
     uint64_t n_gone;
     uint64_t n_crashed;
-    uint64_t n_excused;   /* Ever. */
-    uint64_t told_seq;    /* The most that the collector has told. */
-    uint64_t welcome_seq; /* Of that its last Welcome told, but for what it asked for: */
+    uint64_t n_excused;     /* Ever. */
+    uint64_t told_seq;      /* The most that the collector has told. */
+    uint64_t ever_told_seq; /* Also before it was set back. */
+    bool is_sunk;           /* It was set back since, to before some of it. */
+    uint64_t welcome_seq;   /* Of that its last Welcome told, but for what it asked for: */
     struct ft_ranges asked;
     uint64_t stored_last; /* The last seq in the table. */
     uint64_t n_stored;
@@ -110,6 +113,7 @@ struct sim_oracle {
     size_t n_instances;
     struct sim_instance instances[SIM_INSTANCES_MAX]; /* Memory is kept from run to run. */
     unsigned look;
+    bool store_was_set_back; /* What that has cost the next look at its log tells. */
 };
 
 /* What an event holds, whatever program has it. */

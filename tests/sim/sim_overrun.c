@@ -100,6 +100,9 @@ void sim_overrun_end(struct sim *sim, const struct sim_instance *instance)
     const struct sim_overrun *overrun = &instance->overrun;
     bool told =
         instance->set_back ? overrun->stored >= overrun->count : overrun->stored == overrun->count;
+    if (instance->is_sunk) {
+        told = known.told.lost[FT_LOSS_KERNEL_OVERRUN] == overrun->count;
+    }
     if (!told || known.lost_events[FT_LOSS_KERNEL_OVERRUN] != overrun->stored) {
         sim_broken(sim,
                    "the kernel dropped %" PRIu64

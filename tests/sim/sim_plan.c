@@ -31,6 +31,35 @@ static void plan_agent(struct sim *sim, struct sim_agent_plan *agent)
     agent->n_events = 30 + sim_below(random, 300);
 }
 
+static void leave_out(struct sim_plan *plan, enum sim_fault from, enum sim_fault to)
+{
+    for (unsigned i = from; i <= to; i++) {
+        plan->fault[i] = false;
+    }
+}
+
+/*
+ * What excuses much is not in a run with what is to be held exactly.  An agent that is set back to
+ * before it has heard that the collector was believes there what is not: the collector's account
+ * says so, but nobody can tell any more what that is.  And a set-back brings back what silent
+ * faults had taken.
+ */
+static void untangle(struct sim_plan *plan, struct ft_random_seeded *random)
+{
+    bool store = plan->fault[SIM_FAULT_STORE_SET_BACK];
+    if (plan->fault[SIM_FAULT_SPOOL_SET_BACK] && store) {
+        store = sim_one_in(random, 2);
+        plan->fault[SIM_FAULT_STORE_SET_BACK] = store;
+        plan->fault[SIM_FAULT_SPOOL_SET_BACK] = !store;
+    }
+    if (store) {
+        leave_out(plan, SIM_FAULT_BIT_FLIP, SIM_FAULT_MISDIRECTED);
+    }
+    if (store || plan->fault[SIM_FAULT_SPOOL_SET_BACK]) {
+        leave_out(plan, SIM_FAULT_SPOOL_BIT_FLIP, SIM_FAULT_SPOOL_MISDIRECTED);
+    }
+}
+
 void sim_plan_make(struct sim *sim)
 {
     struct ft_random_seeded *random = &sim->plan_random;
@@ -61,10 +90,7 @@ void sim_plan_make(struct sim *sim)
         bool drawn = sim_fault_kinds[i].weight > 0 && sim_one_in(random, one_in);
         plan->fault[i] = drawn && !(is_damage && sim->options.no_damage);
     }
-    /* A host that is set back is held to more than one whose counts a silent fault made vague. */
-    for (unsigned i = SIM_FAULT_SPOOL_BIT_FLIP; i <= SIM_FAULT_SPOOL_MISDIRECTED; i++) {
-        plan->fault[i] = plan->fault[i] && !plan->fault[SIM_FAULT_SPOOL_SET_BACK];
-    }
+    untangle(plan, random);
     for (unsigned i = 0; i < plan->n_agents; i++) {
         plan_agent(sim, &plan->agents[i]);
     }

@@ -26,7 +26,7 @@ static unsigned revive(struct sim *sim, const struct sim_instance *instance, uin
     if (seq <= progress->acked_seq) {
         /* Where it was sent back, it may have forgotten that. */
         if (done == 0 && seq > instance->told_seq && instance->n_excused == 0 &&
-            !instance->guesses) {
+            !instance->guesses && !instance->is_sunk) {
             sim_broken(sim, "agent %u takes %" PRIu64 " for done with, which it is not",
                        instance->agent, seq);
         }

@@ -140,7 +140,7 @@ void sim_oracle_end_past(struct sim *sim, struct sim_instance *instance)
     for (struct sim_past *past = instance->past; past != NULL; past = past->next) {
         for (uint64_t seq = past->from_seq + 1; seq <= past->last_seq; seq++) {
             const struct sim_seq *at = in_past(past, seq);
-            bool is_stored = (at->flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) != 0;
+            bool is_stored = (at->flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED | SIM_SEQ_SUNK)) != 0;
             if ((at->flags & SIM_SEQ_ACKED) != 0 && !is_stored &&
                 sim_oracle_event(instance, seq, at->life) == at) {
                 sim_broken(sim,

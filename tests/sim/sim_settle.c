@@ -40,9 +40,30 @@ static uint64_t n_missing(const struct sim_instance *instance)
     return instance->n - instance->base_seq - instance->n_stored + instance->overrun.count;
 }
 
-/* What silent faults took is in no LOSS, and may have been one. */
-static bool losses_are_told(const struct sim_instance *instance)
+/*
+ * LOSS events that a collector has lost with its store, and that their agent has freed, are told by
+ * the agent's account alone.
+ */
+static bool account_tells(struct sim *sim, const struct sim_instance *instance)
 {
+    struct ft_instance known;
+    uint64_t lost = 0;
+    if (!ft_instances_get(sim->collector.instances, &instance->key, &known)) {
+        return false;
+    }
+    for (unsigned cause = 0; cause < FT_LOSS_CAUSE_N; cause++) {
+        lost += known.told.lost[cause];
+    }
+    uint64_t missing = n_missing(instance);
+    return lost >= missing && (instance->vague || lost <= missing + told_in_vain(instance));
+}
+
+/* What silent faults took is in no LOSS, and may have been one. */
+static bool losses_are_told(struct sim *sim, const struct sim_instance *instance)
+{
+    if (instance->is_sunk && instance->n_excused == 0 && !instance->miscounts) {
+        return account_tells(sim, instance);
+    }
     uint64_t missing = n_missing(instance);
     uint64_t told = instance->stored_losses;
     if (instance->n_excused > 0 || told == missing) {
@@ -58,7 +79,8 @@ bool sim_oracle_is_settled(struct sim *sim)
 {
     for (size_t i = 0; i < sim->oracle.n_instances; i++) {
         const struct sim_instance *instance = &sim->oracle.instances[i];
-        if (instance->alive && (first_unsettled(instance) != 0 || !losses_are_told(instance))) {
+        if (instance->alive &&
+            (first_unsettled(instance) != 0 || !losses_are_told(sim, instance))) {
             return false;
         }
     }
@@ -85,7 +107,7 @@ void sim_oracle_tell_unsettled(struct sim *sim, const char *format, ...)
     }
     for (size_t i = 0; i < sim->oracle.n_instances; i++) {
         const struct sim_instance *instance = &sim->oracle.instances[i];
-        if (instance->alive && !losses_are_told(instance)) {
+        if (instance->alive && !losses_are_told(sim, instance)) {
             sim_broken(sim,
                        "%s: of agent %u %" PRIu64 " events are missing; the LOSS events add up to "
                        "%" PRIu64,
@@ -129,9 +151,9 @@ void sim_oracle_end(struct sim *sim)
         }
         for (uint64_t seq = instance->base_seq + 1; seq <= instance->n; seq++) {
             unsigned flags = instance->seqs[seq].flags;
+            unsigned there = SIM_SEQ_STORED | SIM_SEQ_EXCUSED | SIM_SEQ_SUNK;
             bool told_lost = instance->vague && (flags & SIM_SEQ_LOST) != 0;
-            if ((flags & SIM_SEQ_ACKED) != 0 && !told_lost &&
-                (flags & (SIM_SEQ_STORED | SIM_SEQ_EXCUSED)) == 0) {
+            if ((flags & SIM_SEQ_ACKED) != 0 && !told_lost && (flags & there) == 0) {
                 sim_broken(sim,
                            "event %" PRIu64 " of a former agent %u was acknowledged and is "
                            "missing (flags %u)",

@@ -65,10 +65,13 @@ void sim_spool_end(struct sim_agent *agent)
     agent->spool.placed = NULL;
 }
 
-static bool has_failed(struct ft_disk *disk)
+bool sim_spool_has_failed(const struct sim_agent *agent)
 {
+    if (agent->spool.disk == NULL) {
+        return false;
+    }
     struct ft_fault_effects effects;
-    ft_fault_disk_effects(disk, &effects);
+    ft_fault_disk_effects(agent->spool.disk, &effects);
     uint64_t n = effects.full;
     for (size_t i = 0; i < FT_FAULT_OP_N; i++) {
         n += effects.failed[i];
@@ -157,7 +160,7 @@ ft_err sim_spool_open(struct sim_agent *agent)
         sim_broken(sim, "agent %u has %" PRIu64 " events too many, and its spool was not damaged",
                    agent->index, report.n_surplus);
     }
-    if (report.n_surplus > 0 || (has_failed(spool->disk) && is_behind(agent))) {
+    if (report.n_surplus > 0 || (sim_spool_has_failed(agent) && is_behind(agent))) {
         /* It takes a damaged spool, or a disk that failed as a rejection was to be kept: what the
          * agent tells as lost may then be more than was. */
         sim_count(sim, SIM_FAULT_SPOOL_SURPLUS);
@@ -172,7 +175,7 @@ ft_err sim_spool_open(struct sim_agent *agent)
         }
     }
     spool->n_gone_late = 0;
-    if (has_failed(spool->disk)) {
+    if (sim_spool_has_failed(agent)) {
         forget_gone(agent, progress);
     }
     struct ft_tally_sums sums;
@@ -221,7 +224,7 @@ static void look_at_spool(struct sim_agent *agent)
     ft_log_reader_close(reader);
     sim_oracle_revived(agent->sim, agent->instance,
                        ft_tally_live(ft_spool_tally(agent->spool.spool))->numbered,
-                       ft_spool_progress(agent->spool.spool), there, has_failed(agent->spool.disk));
+                       ft_spool_progress(agent->spool.spool), there, sim_spool_has_failed(agent));
 }
 
 void sim_spool_fill_pipeline(struct sim_agent *agent, struct ft_pipeline_options *options)

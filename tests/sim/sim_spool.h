@@ -57,6 +57,9 @@ void sim_spool_fill_exporter(struct sim_agent *agent, struct ft_exporter_options
 void sim_spool_set_source(struct sim_agent *agent, struct ft_log *memory);
 void sim_spool_close(struct sim_agent *agent, bool clean);
 
+/* Its disk has refused something. */
+bool sim_spool_has_failed(const struct sim_agent *agent);
+
 void sim_spool_gone_late(struct sim_agent *agent, const struct ft_loss *loss);
 /* As in delivery.c: after a loss that the exporter has told. */
 void sim_spool_keep_account(struct sim_agent *agent);

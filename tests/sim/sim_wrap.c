@@ -129,6 +129,17 @@ ft_err __wrap_ft_slot_file_write(struct ft_slot_file *file, const void *record, 
     return err;
 }
 
+struct ft_exporter;
+ft_err __wrap_ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq);
+ft_err __real_ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq);
+
+ft_err __wrap_ft_exporter_go_back(struct ft_exporter *exporter, uint64_t durable_seq)
+{
+    return sim_world->options.mutant == SIM_MUTANT_BACK_IGNORED
+               ? FT_OK
+               : __real_ft_exporter_go_back(exporter, durable_seq);
+}
+
 uint64_t __wrap_ft_lives_fork(const struct ft_lives *lives, uint64_t done_seq, uint64_t newest_seq,
                               uint64_t newest_life);
 uint64_t __real_ft_lives_fork(const struct ft_lives *lives, uint64_t done_seq, uint64_t newest_seq,
