@@ -9,13 +9,17 @@
 #include "ingest_world.h"
 #include "sink/duckdb_sink.h"
 
+#ifndef REPEATS_BLOCKS
+#define REPEATS_BLOCKS 50
+#endif
+
 #define N_SITES         2
 #define N_AGENTS        4
-#define N_BLOCKS        500
+#define N_BLOCKS        REPEATS_BLOCKS
 #define BLOCK_EVENTS    50U
 #define N_TIMES         3
 #define EVENTS          ((uint64_t)N_AGENTS * N_BLOCKS * BLOCK_EVENTS)
-#define LIFE_SENDS      1003
+#define LIFE_SENDS      (2 * N_BLOCKS + 3)
 #define COMMIT_SENDS    8
 #define DEDUP_BYTES_MAX 1024
 
