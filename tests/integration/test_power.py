@@ -231,7 +231,7 @@ def test_a_collector_that_does_not_sync_is_found_out(host, careless):
     with pytest.raises(AssertionError, match="acknowledged up to|the store is another one"):
         lives.come_back(victims, acked)
     lives.let_through()
-    lives.stack.agent.wait_for("has lost what it had acknowledged")
+    lives.stack.agent.wait_for("the collector has nothing behind event")
     total = load.stop()
     end_all(host.ns)
     check_each_once(lives.stack.finish(), total)
