@@ -113,10 +113,9 @@ class Store:
         number = {name: n for n, name in TYPES.items()}[kind]
         return self.number(f"SELECT count(*) FROM flows WHERE type = {number}")
 
-    def check_accounted(self, begins_behind=None):
+    def check_accounted(self):
         """observed = stored + reported lost: each number that an instance gave out is stored once,
-        or in the hole that a LOSS event names.  An instance that goes on behind the numbers of
-        another one is named with them.  Returns the last number of each instance."""
+        or in the hole that a LOSS event names.  Returns the last number of each instance."""
         rows = self.query("""
             SELECT instance_id, count(*), count(DISTINCT seq), max(seq),
                    coalesce(sum(CASE WHEN type = 5 AND loss_first_seq > 0
@@ -124,7 +123,6 @@ class Store:
             FROM flows GROUP BY instance_id""")
         for instance, stored, distinct, last, lost in rows:
             stored, distinct, last, lost = int(stored), int(distinct), int(last), int(lost)
-            last -= (begins_behind or {}).get(instance, 0)
             assert stored == distinct, f"{instance}: {stored - distinct} events are stored twice"
             assert last == stored + lost, (
                 f"{instance}: {last} observed, {stored} stored, {lost} reported lost")
@@ -306,9 +304,9 @@ class Stack:
     def store(self):
         return Store(self.directory / "flows.duckdb")
 
-    def finish(self, begins_behind=None, **more):
+    def finish(self, **more):
         """Comes to rest, stops, and holds the equation against the store."""
         self.settle(**more)
         store = self.stop()
-        store.check_accounted(begins_behind)
+        store.check_accounted()
         return store
