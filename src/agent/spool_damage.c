@@ -81,7 +81,7 @@ ft_err ft_spool_tell_again(struct ft_spool *spool, uint64_t acked_seq, uint64_t 
     struct ft_log_reader *reader = NULL;
     ft_err err = ft_log_reader_open(spool->log, "spool-look", true, &reader);
     while (err == FT_OK || err == FT_E_CORRUPT) {
-        struct ft_block block;
+        struct ft_block block = {0};
         err = ft_log_reader_next(reader, false, &block);
         uint64_t last_seq = block.info.first_seq + block.info.n_events - 1;
         for (size_t i = 0; i < book->n_told && err == FT_OK; i++) {
